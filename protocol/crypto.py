@@ -1,0 +1,153 @@
+"""The only door to the cryptographic libraries.
+
+Ed25519 by libsodium (PyNaCl): it refuses small-order public keys, which ``cryptography`` accepts, and verifies
+1.9 times as fast (RFC 8032; security research section 0.1). X25519, ChaCha20-Poly1305 and HKDF by ``cryptography``
+(RFC 7748, 8439, 5869). One verifier in the whole mesh, so that all implementations of ours give one verdict.
+Invariant: nothing here draws randomness; secrets arrive as bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final, Protocol
+
+import nacl.bindings as sodium
+import nacl.exceptions
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from protocol.errors import Reason, SignatureError
+
+SEED_BYTES: Final = 32
+KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+TAG_BYTES: Final = 16
+
+
+class Verifier(Protocol):
+    """Port: says whether an Ed25519 signature is good. Counted model or real library."""
+
+    def __call__(self, key: bytes, message: bytes, signature: bytes) -> bool: ...
+
+
+class Signer(Protocol):
+    """Port: signs with the hub's current Ed25519 key."""
+
+    def __call__(self, message: bytes) -> bytes: ...
+
+
+class SigningKey:
+    """An Ed25519 key pair from a 32-byte seed (RFC 8032, section 5.1.5)."""
+
+    __slots__ = ("_secret", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_BYTES:
+            raise SignatureError(Reason.BAD_KEY, f"a seed has {SEED_BYTES} bytes, not {len(seed)}")
+        self.public, self._secret = sodium.crypto_sign_seed_keypair(seed)
+
+    def __call__(self, message: bytes) -> bytes:
+        """The 64-byte signature of ``message``."""
+        signed: bytes = sodium.crypto_sign(message, self._secret)
+        return signed[:SIGNATURE_BYTES]
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.public.hex()[:10]}…)"
+
+
+def verify(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether ``signature`` is by ``key`` over ``message``; False for any malformed or small-order input."""
+    if len(key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        sodium.crypto_sign_open(signature + message, key)
+    except nacl.exceptions.BadSignatureError:
+        return False
+    return True
+
+
+def admit_key(key: bytes) -> bytes:
+    """Return ``key`` if it is a point of the prime-order group.
+
+    Raises:
+        SignatureError: ``BAD_KEY`` for a wrong length, an invalid encoding or a point outside the main subgroup.
+    """
+    if len(key) != KEY_BYTES or not sodium.crypto_core_ed25519_is_valid_point(key):
+        raise SignatureError(Reason.BAD_KEY, "not a point of the prime-order group")
+    return key
+
+
+def digest(data: bytes, *, size: int = 32, person: bytes = b"", key: bytes = b"") -> bytes:
+    """BLAKE2b of ``data`` (RFC 7693) with an optional personalisation (<= 16 bytes) and key (<= 64 bytes)."""
+    return hashlib.blake2b(data, digest_size=size, person=person, key=key).digest()
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 (FIPS 180-4), the hash of the Noise suite."""
+    return hashlib.sha256(data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) in one C call."""
+    return hmac.digest(key, data, "sha256")
+
+
+def hkdf(chaining_key: bytes, material: bytes, outputs: int) -> tuple[bytes, ...]:
+    """Noise HKDF (Noise rev. 34, section 4.3): ``outputs`` values of 32 bytes, 1..3."""
+    secret = hmac_sha256(chaining_key, material)
+    out: list[bytes] = []
+    block = b""
+    for index in range(1, outputs + 1):
+        block = hmac_sha256(secret, block + bytes([index]))
+        out.append(block)
+    return tuple(out)
+
+
+class DhKey:
+    """An X25519 key pair from 32 secret bytes (RFC 7748)."""
+
+    __slots__ = ("_secret", "public")
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = X25519PrivateKey.from_private_bytes(secret)
+        self.public = self._secret.public_key().public_bytes_raw()
+
+    def exchange(self, public: bytes) -> bytes:
+        """The shared secret.
+
+        Raises:
+            SignatureError: ``HANDSHAKE_LOW_ORDER`` if the result is all zero, or the key has a wrong length.
+        """
+        try:
+            return self._secret.exchange(X25519PublicKey.from_public_bytes(public))
+        except ValueError as fault:
+            raise SignatureError(Reason.HANDSHAKE_LOW_ORDER, "X25519 result is zero") from fault
+
+    def __repr__(self) -> str:
+        return f"DhKey({self.public.hex()[:10]}…)"
+
+
+class Aead:
+    """ChaCha20-Poly1305 under one key with the Noise nonce layout: 4 zero bytes, then u64 little-endian."""
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = ChaCha20Poly1305(key)
+
+    def encrypt(self, nonce: int, plaintext: bytes, associated: bytes) -> bytes:
+        """Ciphertext with its 16-byte tag appended."""
+        return self._cipher.encrypt(_nonce(nonce), plaintext, associated)
+
+    def decrypt(self, nonce: int, ciphertext: bytes, associated: bytes) -> bytes | None:
+        """Plaintext, or None if the tag does not fit (also for anything shorter than a tag)."""
+        try:
+            return self._cipher.decrypt(_nonce(nonce), ciphertext, associated)
+        except InvalidTag:
+            return None
+
+
+def _nonce(counter: int) -> bytes:
+    return b"\x00\x00\x00\x00" + counter.to_bytes(8, "little")

@@ -1,0 +1,112 @@
+"""What a Node can ask for. Effects are ordered; the driver applies them in that order. A crash may fall between
+two of them: whoever must survive it puts ``Store`` before ``Send``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from protocol.clock import Instant
+from protocol.errors import CloseCode, Reason
+from protocol.ids import AuthorId, LinkId
+from protocol.inputs import Address, TimerKey
+from protocol.wire.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One frame of messages for a link; the next one waits for ``LinkWritable``."""
+
+    link: LinkId
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Dial these addresses in turn; answer with ``LinkUp`` or ``DialFailed(dial)``."""
+
+    dial: int
+    addresses: tuple[Address, ...]
+    expected: AuthorId | None
+    timeout_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Send ``BYE(code)`` if it fits at once, then close; answer with ``LinkDown``."""
+
+    link: LinkId
+    code: CloseCode
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire ``key`` at ``at`` (strictly after now); replaces the timer of that key."""
+
+    key: TimerKey
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget the timer of that key, if there is one."""
+
+    key: TimerKey
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBoot:
+    """Persist that this hub's boot number is at least ``boot`` before any later Send."""
+
+    boot: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKeyState:
+    """Persist the highest rotation seen of an author."""
+
+    author: AuthorId
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something was refused and this is why; tests and counters ask."""
+
+    link: LinkId | None
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShown:
+    """News: a verified, consented vector of ``author`` is now the newest held here."""
+
+    author: AuthorId
+    boot: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkNews:
+    """News: a link to ``peer`` came up or went down, and why."""
+
+    link: LinkId
+    peer: AuthorId
+    up: bool
+    reason: str = ""
+
+
+Event: TypeAlias = ValueShown | LinkNews
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """News for the local side: page, CLI, outputs."""
+
+    event: Event
+
+
+Effect: TypeAlias = Send | Connect | Disconnect | SetTimer | CancelTimer | StoreBoot | StoreKeyState | Drop | Emit

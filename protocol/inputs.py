@@ -1,0 +1,189 @@
+"""What a Node can be told. The weather (links, loop, storage, interfaces, date) is told as well: what is not an
+input cannot be simulated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from protocol.ids import AuthorId, LinkId
+from protocol.wire.messages import Message
+
+Address: TypeAlias = tuple[str, int]
+"""Host literal and TCP port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One dimension of a reading; ``value`` and ``sd`` in the dimension's unit, both None if unknown."""
+
+    dim: int
+    value: float | None
+    sd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the sensors and the person say at boot time ``at``; ``quality`` in [0, 1]; ``method`` from the registry."""
+
+    at: int
+    estimates: tuple[Estimate, ...]
+    quality: float
+    method: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first input of every run. ``boot`` was persisted before it was told; ``rotations`` are key states that
+    this hub has persisted for others, encoded."""
+
+    boot: int
+    key_states: tuple[bytes, ...] = ()
+    listen: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A handshake has ended; ``key_state`` is the peer's, encoded and already checked."""
+
+    link: LinkId
+    peer: AuthorId
+    key_state: bytes
+    initiator: bool
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The link is gone; ``clean`` if either side said BYE."""
+
+    link: LinkId
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWritable:
+    """The last Send of this link has left; the next may follow."""
+
+    link: LinkId
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """The plaintext of one frame from an authenticated peer."""
+
+    link: LinkId
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReceived:
+    """The same, already decoded: the simulator's lane without a codec."""
+
+    link: LinkId
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """Discovery has found somebody; a hint only. ``expected`` if a contact's author id is known."""
+
+    name: str
+    addresses: tuple[Address, ...]
+    expected: AuthorId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A Connect came to nothing: refused, timed out, or the handshake failed (then ``reason`` says why)."""
+
+    dial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer is due; late firings are tolerated."""
+
+    key: TimerKey
+
+
+@dataclass(frozen=True, slots=True)
+class UtcObserved:
+    """Wall time now; ``error_ms`` is None if nothing vouches for it."""
+
+    utc_ms: int
+    error_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceChanged:
+    """The host's addresses changed; ``listen`` is where this hub can be reached now."""
+
+    listen: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLagged:
+    """The driver itself was late by ``lag_us``: silence in that time is ours, not the peers'."""
+
+    lag_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Command: the newest reading of this hub's person."""
+
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class SetGrant:
+    """Command: replace the grant for the commons; None withdraws it."""
+
+    grant: CommonsGrant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Command: say BYE on every link and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonsGrant:
+    """What this person lets every admitted hub read. Default deny: no grant, no vector.
+
+    ``dimensions`` are registry ids; ``levels`` is the number of steps a value is coarsened to (0: full resolution);
+    ``cadence_ms`` and ``lease_ms`` as in docs/protocol.md.
+    """
+
+    dimensions: tuple[int, ...]
+    levels: int
+    cadence_ms: int
+    lease_ms: int
+    may_relay: bool
+    may_aggregate: bool
+    may_record: bool
+
+
+TimerKey: TypeAlias = tuple[str, ...]
+"""Timers are named; the first word is the machine's."""
+
+Input: TypeAlias = (
+    Started
+    | LinkUp
+    | LinkDown
+    | LinkWritable
+    | FrameReceived
+    | MessagesReceived
+    | PeerSeen
+    | DialFailed
+    | TimerFired
+    | UtcObserved
+    | InterfaceChanged
+    | LoopLagged
+    | Publish
+    | SetGrant
+    | Leave
+)

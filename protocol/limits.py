@@ -1,0 +1,92 @@
+"""Every bound of the protocol, with what an attacker gains without it.
+
+Relations between bounds are asserted at import. A bound that travels (a peer can violate it) is also in
+docs/protocol.md; the others are local and may differ between implementations.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.clock import MS, SECOND
+
+# --- frames -----------------------------------------------------------------------------------------------------
+FRAME_BYTES_MAX: Final = 65_535
+"""u16 length prefix; also Noise's own message limit (rev. 34, section 3)."""
+TAG_BYTES: Final = 16
+PLAINTEXT_BYTES_MAX: Final = FRAME_BYTES_MAX - TAG_BYTES
+HANDSHAKE_BYTES_MAX: Final = 1_400
+"""Before authentication a stranger may make us hold one such message and no more."""
+MESSAGES_PER_FRAME_MAX: Final = 128
+"""Without it one frame of 65 KB holds 32,000 empty messages and stalls the loop."""
+
+# --- codec ------------------------------------------------------------------------------------------------------
+DEPTH_MAX: Final = 8
+"""msgpack itself allows 1,024 levels; logging such an object can end a process."""
+ITEMS_MAX: Final = 256
+"""Elements in one array; 65 KB of nested arrays would become 4.7 MB of objects."""
+STRING_BYTES_MAX: Final = 255
+
+# --- records ----------------------------------------------------------------------------------------------------
+VECTOR_BYTES_MAX: Final = 2_048
+KEY_STATE_BYTES_MAX: Final = 1_024
+ADDRESSES_BYTES_MAX: Final = 512
+SIGNATURE_BYTES: Final = 64
+ROTATIONS_MAX: Final = 3
+"""What fits into KEY_STATE_BYTES_MAX beside the inception."""
+COUNTER_MAX: Final = (1 << 53) - 1
+"""Boot, sequence and rotation numbers: exact in every language's number type, so arithmetic never overflows."""
+LEASE_MS_MIN: Final = 1_000
+LEASE_MS_MAX: Final = 60_000
+"""A value outlives the wish to show it by at most this long, even at a hub that never hears of a revocation."""
+CADENCE_MS_MIN: Final = 50
+CADENCE_MS_MAX: Final = 60_000
+AGE_MS_MAX: Final = 120_000
+DT_MS_MIN: Final = 10
+DT_MS_MAX: Final = 60_000
+BLOCK_SAMPLES_MAX: Final = 128
+DIMENSIONS_MAX: Final = 8
+FUTURE_MS_MAX: Final = 120_000
+"""A stamp further ahead of a known good date is held back, never stored as latest."""
+CLOCK_ERROR_MS_MAX: Final = 1_000
+"""A date with a larger error bound is no date: it must not silence anybody."""
+LEASE_SLACK_MS: Final = 5_000
+
+# --- lists on the wire ------------------------------------------------------------------------------------------
+WANTED_KEYS_MAX: Final = 64
+DIGEST_ENTRIES_MAX: Final = 256
+TAGS_MAX: Final = 256
+NEIGHBORS_MAX: Final = 32
+PEERS_MAX: Final = 8
+ADDRESSES_MAX: Final = 4
+HOST_BYTES_MAX: Final = 64
+AGENT_BYTES_MAX: Final = 64
+TAG_AUTHOR_BYTES: Final = 8
+
+# --- tables -----------------------------------------------------------------------------------------------------
+LINKS_MAX: Final = 32
+"""Hard ceiling of links; a HubConfig chooses fewer."""
+AUTHORS_MAX: Final = 1_024
+"""A mesh is made for up to 1,000 hubs; a valid signature is no reason to store (CVE-2023-40583)."""
+PENDING_PER_LINK_MAX: Final = 64
+PENDING_US: Final = 2 * SECOND
+UNUSED_KEYS_PER_LINK_MAX: Final = 64
+"""Key states that no verified vector has used yet."""
+CANDIDATES_MAX: Final = 256
+KNOWN_PEERS_MAX: Final = 512
+VERIFY_PER_SECOND: Final = 1_000
+"""Signatures one link may make us check; 300 authors at 1 Hz need 300."""
+VERIFY_BURST: Final = 1_000
+SEND_BYTES_MAX: Final = 24_576
+"""Plaintext gathered into one Send: long enough to amortise a system call, short enough for a slow link."""
+
+# --- times ------------------------------------------------------------------------------------------------------
+SPACING_US: Final = 100 * MS
+HANDSHAKE_US: Final = 5 * SECOND
+
+assert PEERS_MAX * (KEY_STATE_BYTES_MAX + ADDRESSES_BYTES_MAX + SIGNATURE_BYTES + 16) < SEND_BYTES_MAX
+assert DIGEST_ENTRIES_MAX * (TAG_AUTHOR_BYTES + 2 + 27 + 1) < SEND_BYTES_MAX
+assert VECTOR_BYTES_MAX + SIGNATURE_BYTES + 16 < SEND_BYTES_MAX < PLAINTEXT_BYTES_MAX
+assert max(DIGEST_ENTRIES_MAX, TAGS_MAX, MESSAGES_PER_FRAME_MAX) <= ITEMS_MAX
+assert BLOCK_SAMPLES_MAX * DIMENSIONS_MAX * 2 < VECTOR_BYTES_MAX + 1
+assert AGE_MS_MAX >= LEASE_MS_MAX

@@ -1,0 +1,93 @@
+"""The one decoder: bounded, canonical MessagePack.
+
+Source: the MessagePack specification, narrowed: arrays, integers, byte strings, UTF-8 strings, booleans and nil;
+no maps, floats or extension types; depth <= 8; at most 256 elements in an array; exactly one encoding per value
+(re-encoding must give the input). Library defaults are not a protocol: they differ between versions and builds.
+Invariant: for any bytes, ``decode`` returns a value or raises :class:`~protocol.errors.DecodeError`, nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn, TypeAlias, Union
+
+import msgpack
+
+from protocol.errors import DecodeError, Reason
+from protocol.limits import DEPTH_MAX, ITEMS_MAX, STRING_BYTES_MAX
+
+Value: TypeAlias = Union[int, bytes, str, bool, None, tuple["Value", ...]]
+"""What may travel."""
+
+_LEAVES: Final = frozenset({int, bytes, str, bool, type(None)})
+_pack = msgpack.Packer(use_bin_type=True).pack
+
+
+def encode(value: Value) -> bytes:
+    """The canonical bytes of ``value``; tuples become arrays."""
+    encoded: bytes = _pack(value)
+    return encoded
+
+
+def decode(data: bytes) -> Value:
+    """The value that ``data`` canonically encodes.
+
+    Raises:
+        DecodeError: for anything else; the reason says what was wrong.
+    """
+    try:
+        value = msgpack.unpackb(
+            data,
+            use_list=False,
+            raw=False,
+            max_str_len=STRING_BYTES_MAX,
+            max_array_len=ITEMS_MAX,
+            max_map_len=0,
+            max_ext_len=0,
+            object_pairs_hook=_refuse_map,
+            ext_hook=_refuse_extension,
+        )
+    except DecodeError:
+        raise
+    except msgpack.ExtraData as fault:
+        raise DecodeError(Reason.MALFORMED, "bytes after the value") from fault
+    except msgpack.StackError as fault:
+        raise DecodeError(Reason.TOO_DEEP) from fault
+    except ValueError as fault:
+        raise DecodeError(_reason(str(fault))) from None
+    _inspect(value, DEPTH_MAX)
+    if _pack(value) != data:
+        raise DecodeError(Reason.NOT_CANONICAL)
+    checked: Value = value
+    return checked
+
+
+def _inspect(value: object, depth: int) -> None:
+    """Refuse leaves that may not travel and nesting beyond ``depth``; cost is linear in the elements."""
+    if type(value) is not tuple:
+        if type(value) not in _LEAVES:
+            raise DecodeError(Reason.FORBIDDEN_TYPE, type(value).__name__)
+        return
+    if depth == 0:
+        raise DecodeError(Reason.TOO_DEEP)
+    for item in value:
+        kind = type(item)
+        if kind is tuple:
+            _inspect(item, depth - 1)
+        elif kind not in _LEAVES:
+            raise DecodeError(Reason.FORBIDDEN_TYPE, kind.__name__)
+
+
+def _refuse_map(_pairs: object) -> NoReturn:
+    raise DecodeError(Reason.FORBIDDEN_TYPE, "map")
+
+
+def _refuse_extension(_code: int, _data: bytes) -> NoReturn:
+    raise DecodeError(Reason.FORBIDDEN_TYPE, "extension")
+
+
+def _reason(text: str) -> Reason:
+    if "incomplete" in text:
+        return Reason.TRUNCATED
+    if "exceeds" in text:
+        return Reason.TOO_MANY_ITEMS
+    return Reason.MALFORMED

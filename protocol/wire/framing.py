@@ -1,0 +1,56 @@
+"""Frames on a byte stream: a big-endian u16 length, then that many bytes.
+
+Invariant: the length is known before anything is allocated for the body, and the buffer never holds more than
+``limit`` + 2 bytes of an unfinished frame plus what one read delivered.
+"""
+
+from __future__ import annotations
+
+from protocol.errors import DecodeError, Reason
+from protocol.limits import FRAME_BYTES_MAX
+
+
+def frame(body: bytes) -> bytes:
+    """``body`` with its length in front; ``body`` has 1..65,535 bytes."""
+    return len(body).to_bytes(2, "big") + body
+
+
+class FrameReader:
+    """Cuts a stream into frames.
+
+    ``limit`` is the longest body accepted now: small before authentication, 65,535 after.
+    """
+
+    __slots__ = ("_buffer", "limit")
+
+    def __init__(self, limit: int = FRAME_BYTES_MAX) -> None:
+        self._buffer = b""
+        self.limit = limit
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes held that do not make a whole frame yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that ``data`` completes, in order.
+
+        Raises:
+            DecodeError: ``FRAME_EMPTY`` or ``FRAME_TOO_LARGE``; the stream is then useless.
+        """
+        buffer = self._buffer + data if self._buffer else data
+        frames: list[bytes] = []
+        at = 0
+        end = len(buffer)
+        while end - at >= 2:
+            size = (buffer[at] << 8) | buffer[at + 1]
+            if size == 0:
+                raise DecodeError(Reason.FRAME_EMPTY)
+            if size > self.limit:
+                raise DecodeError(Reason.FRAME_TOO_LARGE, f"{size} > {self.limit}")
+            if end - at - 2 < size:
+                break
+            frames.append(buffer[at + 2 : at + 2 + size])
+            at += 2 + size
+        self._buffer = buffer[at:]
+        return frames
