@@ -7,7 +7,7 @@ escapes ``handle``; the world's weather (loss, silence, a full disk) is an input
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum, unique
+from enum import IntEnum, StrEnum, unique
 
 
 @unique
@@ -26,7 +26,7 @@ class CloseCode(IntEnum):
 
 
 @unique
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a byte, message or record was refused. Each is a counter in ``meshnode status``."""
 
     # framing and codec

@@ -45,21 +45,22 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """A handshake has ended; ``key_state`` is the peer's, encoded and already checked."""
+    """A handshake has ended; ``key_state`` is the peer's, encoded; ``dial`` names the Connect it answers."""
 
     link: LinkId
     peer: AuthorId
     key_state: bytes
     initiator: bool
     address: Address | None = None
+    dial: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The link is gone; ``clean`` if either side said BYE."""
+    """The link is gone; ``code`` is what BYE said, None if it just ended."""
 
     link: LinkId
-    clean: bool
+    code: int | None
 
 
 @dataclass(frozen=True, slots=True)

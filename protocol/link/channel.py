@@ -1,10 +1,10 @@
 """The sealed channel of one link: plaintext frames in, sealed frame bodies out, and back.
 
-Source: The Noise Protocol Framework, revision 34: sections 5.1 (nonces), 4.2 and 11.3 (rekey), on top of the ordered
-bytes of one TCP connection, so the nonce is counted and never sent. Deviation: none; when to rekey is left to the
-application, and ours is a count of frames, because a clock would have to agree on both sides. Invariants: each
-direction rekeys after exactly the same frames at both ends; a body that does not open ends the receiving direction
-for good; sending goes on, so that the link can still say why it closes.
+Source: The Noise Protocol Framework, revision 34: sections 5.1 (nonces), 4.2 and 11.3 (rekey), on top of the
+ordered bytes of one TCP connection, so the nonce is counted and never sent. Deviation: none; when to rekey is
+left to the application, and ours is a count of frames, because a clock would have to agree on both sides.
+Invariants: each direction rekeys after exactly the same frames at both ends; a body that does not open ends
+the receiving direction for good; sending goes on, so that the link can still say why it closes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from protocol.limits import FRAME_BYTES_MAX, PLAINTEXT_BYTES_MAX
 from protocol.link.noise import CipherState
 
 REKEY_FRAMES: Final = 65_536
-"""Our choice: at 10 frames a second a stolen key opens less than two hours of the past, at 2 us per 65,536 frames."""
+"""Our choice: at 10 frames a second a stolen key opens less than two hours of the past, and it costs nothing."""
 
 
 class Channel:
     """Both directions of one link.
 
-    ``sending`` and ``receiving`` are the halves of a split handshake. ``rekey_frames`` must be the same at both ends;
-    only tests pass anything but the default.
+    ``sending`` and ``receiving`` are the halves of a split handshake. ``rekey_frames`` must be the same at both
+    ends; only tests pass anything but the default.
     """
 
     __slots__ = ("_broken", "_open_until", "_receiving", "_rekey_frames", "_seal_until", "_sending")
@@ -59,8 +59,8 @@ class Channel:
         """The plaintext of the next frame body.
 
         Raises:
-            RemoteProtocolError: ``CHANNEL_TAMPERED``: changed, cut, repeated, out of order, too long, or anything at
-                all after the first such body.
+            RemoteProtocolError: ``CHANNEL_TAMPERED``: changed, cut, repeated, out of order, too long, or anything
+                at all after the first such body.
             LimitExceeded: ``CHANNEL_EXHAUSTED``, 2^64 - 1 frames were received; state unchanged.
         """
         receiving = self._receiving

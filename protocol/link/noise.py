@@ -1,11 +1,12 @@
 """A Noise engine whose handshake patterns are data.
 
-Source: The Noise Protocol Framework, revision 34 (2018): sections 5 (state objects), 7 (patterns), 9 (psk), 4.2 and
-11.3 (rekey). One suite only: 25519, ChaChaPoly, SHA256. Where we deviate: a remote key equal to our own of the same
-kind is refused as a reflection (Noise leaves it to the application), and there are no pre-messages, because no
-pattern here has any. Invariants: key pairs are injected, so nothing here draws randomness; a nonce advances only
-when its operation succeeded and is never used twice; every step is one entry of :data:`TRANSITIONS`, a step that is
-not there and a step that fails both leave the state :attr:`Stage.FAILED` for good.
+Source: The Noise Protocol Framework, revision 34 (2018): sections 5 (state objects), 7 (patterns), 9 (psk),
+4.2 and 11.3 (rekey). One suite only: 25519, ChaChaPoly, SHA256. Where we deviate: a remote key equal to our
+own of the same kind is refused as a reflection (Noise leaves it to the application), and there are no
+pre-messages, because no pattern here has any. Invariants: key pairs are injected, so nothing here draws
+randomness; a nonce advances only when its operation succeeded and is never used twice; every step is one
+entry of :data:`TRANSITIONS`, a step that is not there and a step that fails both leave the state
+:attr:`Stage.FAILED` for good.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ TRANSITIONS: Final[dict[tuple[Stage, Action], Stage]] = {
     (Stage.RESPONDER_READS_3, Action.READ): Stage.COMPLETE,
     (Stage.COMPLETE, Action.SPLIT): Stage.SPLIT,
 }
-"""Every allowed step. SPLIT is a step too: splitting twice would hand out the same key with the same nonces."""
+"""Every allowed step. SPLIT is a step too: splitting twice would hand out one key with the same nonces."""
 
 _MESSAGE_INDEX: Final[dict[Stage, int]] = {
     Stage.INITIATOR_WRITES_1: 0,
@@ -105,11 +106,11 @@ _MESSAGE_INDEX: Final[dict[Stage, int]] = {
     Stage.RESPONDER_READS_3: 2,
 }
 
-assert all(len(pattern) == 3 for pattern in PATTERNS.values()), "the stages are those of three-message patterns"
+assert all(len(pattern) == 3 for pattern in PATTERNS.values()), "stages are those of three messages"
 assert _MESSAGE_INDEX.keys() == {stage for stage, action in TRANSITIONS if action is not Action.SPLIT}
 
 
-class AuthenticationFailed(HandshakeError):
+class TagError(HandshakeError):
     """A tag did not fit: wrong secret, wrong prologue, or bytes changed on the way."""
 
 
@@ -209,11 +210,11 @@ class SymmetricState:
         """The inverse of :meth:`encrypt_and_hash`.
 
         Raises:
-            AuthenticationFailed: the tag does not fit; state unchanged.
+            TagError: the tag does not fit; state unchanged.
         """
         plaintext = self._cipher.decrypt(ciphertext, self.hash)
         if plaintext is None:
-            raise AuthenticationFailed(Reason.HANDSHAKE_BAD_MESSAGE, "a tag does not fit")
+            raise TagError(Reason.HANDSHAKE_BAD_MESSAGE, "a tag does not fit")
         self.mix_hash(ciphertext)
         return plaintext
 
@@ -232,13 +233,13 @@ class Received:
 
 
 PayloadMaker = Callable[[bytes], bytes]
-"""Given the 32-byte transcript hash just before the payload, returns the payload: it can sign the transcript."""
+"""Given the 32-byte transcript hash just before the payload, returns the payload, which may sign that hash."""
 
 
 class HandshakeState:
     """One side of one handshake (Noise section 5.3).
 
-    ``pattern`` is a key of :data:`PATTERNS`; ``psk`` (32 bytes) is given exactly if the pattern has a psk token.
+    ``pattern`` is a key of :data:`PATTERNS`; ``psk`` (32 bytes) is given just if the pattern has a psk token.
     """
 
     __slots__ = ("_ephemeral", "_initiator", "_pattern", "_psk", "_remote", "_static", "_symmetric", "stage")
@@ -258,7 +259,7 @@ class HandshakeState:
             raise LocalProtocolError(f"no such pattern: {pattern}")
         wants_psk = any(Token.PSK in row for row in tokens)
         if wants_psk != (psk is not None) or (psk is not None and len(psk) != PSK_BYTES):
-            raise LocalProtocolError(f"pattern {pattern} and its pre-shared key of {PSK_BYTES} bytes do not fit")
+            raise LocalProtocolError(f"pattern {pattern} and a psk of {PSK_BYTES} bytes do not fit")
         self._pattern = tokens
         self._initiator = initiator
         self._static = static
@@ -296,9 +297,9 @@ class HandshakeState:
         """Authenticate the peer's next message.
 
         Raises:
-            HandshakeError: ``HANDSHAKE_BAD_MESSAGE`` (out of order, cut short, too long), ``HANDSHAKE_LOW_ORDER`` or
-                ``HANDSHAKE_SELF`` (one of our own keys came back).
-            AuthenticationFailed: ``HANDSHAKE_BAD_MESSAGE``, a tag does not fit.
+            HandshakeError: ``HANDSHAKE_BAD_MESSAGE`` (out of order, cut short, too long),
+                ``HANDSHAKE_LOW_ORDER`` or ``HANDSHAKE_SELF`` (one of our own keys came back).
+            TagError: ``HANDSHAKE_BAD_MESSAGE``, a tag does not fit.
         """
         row, following = self._step(Action.READ)
         if len(message) > MESSAGE_BYTES_MAX:
@@ -376,5 +377,5 @@ class HandshakeState:
         try:
             shared = local.exchange(self._remote[theirs])
         except SignatureError as fault:
-            raise HandshakeError(Reason.HANDSHAKE_LOW_ORDER, f"small-order key in token {token.value}") from fault
+            raise HandshakeError(Reason.HANDSHAKE_LOW_ORDER, f"in token {token.value}") from fault
         self._symmetric.mix_key(shared)

@@ -8,14 +8,14 @@ Invariant: for any bytes, ``decode`` returns a value or raises :class:`~protocol
 
 from __future__ import annotations
 
-from typing import Final, NoReturn, TypeAlias, Union
+from typing import Final, NoReturn, TypeAlias
 
 import msgpack
 
 from protocol.errors import DecodeError, Reason
 from protocol.limits import DEPTH_MAX, ITEMS_MAX, STRING_BYTES_MAX
 
-Value: TypeAlias = Union[int, bytes, str, bool, None, tuple["Value", ...]]
+Value: TypeAlias = "int | bytes | str | bool | None | tuple[Value, ...]"
 """What may travel."""
 
 _LEAVES: Final = frozenset({int, bytes, str, bool, type(None)})

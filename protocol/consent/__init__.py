@@ -1,0 +1,1 @@
+"""Each person's own terms: grants, and the one gate that asks them."""

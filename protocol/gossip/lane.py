@@ -1,0 +1,94 @@
+"""What is remembered of one link by the state plane: what waits, what the peer has, who is pushed here.
+
+Everything is a map keyed by author and never a queue, so that a slow link gets fewer values and never stale ones,
+and memory is bounded by the authors held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol.clock import SECOND, Instant
+from protocol.gossip.shelf import Number
+from protocol.ids import AuthorId
+from protocol.limits import PENDING_PER_LINK_MAX, WANTED_KEYS_MAX
+from protocol.wire.messages import Vector
+from protocol.wire.records import VectorRecord
+
+
+@dataclass(slots=True)
+class Pending:
+    """A vector whose author's key state has been asked for."""
+
+    record: VectorRecord
+    message: Vector
+    at: Instant
+
+
+@dataclass(slots=True)
+class Offer:
+    """What a digest said: the number, and when we first saw it while behind it."""
+
+    number: Number
+    since: Instant
+
+
+@dataclass(slots=True)
+class Lane:
+    """State of one link; dicts with None values are ordered sets."""
+
+    peer: AuthorId
+    tokens: float
+    tokens_at: Instant
+    dirty: dict[AuthorId, None] = field(default_factory=dict)
+    sent_at: dict[AuthorId, Instant] = field(default_factory=dict)
+    lazy: dict[AuthorId, None] = field(default_factory=dict)
+    digested: dict[AuthorId, tuple[Number, Instant]] = field(default_factory=dict)
+    offers: dict[AuthorId, Offer] = field(default_factory=dict)
+    keys: dict[AuthorId, int] = field(default_factory=dict)
+    answers: dict[AuthorId, None] = field(default_factory=dict)
+    wants: dict[AuthorId, Instant] = field(default_factory=dict)
+    asked: dict[AuthorId, Instant] = field(default_factory=dict)
+    prunes: dict[bytes, None] = field(default_factory=dict)
+    grafts: dict[bytes, None] = field(default_factory=dict)
+    digest_due: bool = False
+    pending: dict[AuthorId, Pending] = field(default_factory=dict)
+
+    def forget(self, author: AuthorId) -> None:
+        """Drop everything about an author whose vector is gone."""
+        self.dirty.pop(author, None)
+        self.sent_at.pop(author, None)
+        self.digested.pop(author, None)
+        self.lazy.pop(author, None)
+        self.offers.pop(author, None)
+
+    def spend(self, now: Instant, per_second: int, burst: int) -> bool:
+        """Take one signature check from the budget of this link; False if it is used up."""
+        self.tokens = min(float(burst), self.tokens + (now - self.tokens_at) * per_second / SECOND)
+        self.tokens_at = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+    def hold(self, pending: Pending) -> bool:
+        """Keep a vector until its key comes: the highest number of its author, at most 64 authors."""
+        author = pending.record.author
+        old = self.pending.get(author)
+        if old is not None:
+            if pending.record.number > old.record.number:
+                self.pending[author] = Pending(pending.record, pending.message, old.at)
+            return True
+        if len(self.pending) >= PENDING_PER_LINK_MAX:
+            return False
+        self.pending[author] = pending
+        return True
+
+    def want(self, author: AuthorId, now: Instant) -> None:
+        """Ask for a key state, at most once per second and author."""
+        asked = self.asked.get(author)
+        if asked is not None and now - asked < SECOND:
+            return
+        if len(self.wants) < WANTED_KEYS_MAX:
+            self.wants[author] = now
+            self.asked[author] = now

@@ -1,0 +1,125 @@
+"""From readings to blocks at a fixed cadence.
+
+Readings arrive whenever the sensors speak; every cadence the last four seconds of them, on a fixed grid of 4 Hz,
+become one block, coarsened to as many levels as the wearer allows. The cadence is fixed and there is no dead band:
+change-driven sending would tell a mood by its timing (design decision 14). Invariant: what is unknown stays
+unknown; nothing outside the grant enters a block.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Final
+
+from protocol.clock import MS, SECOND, Instant
+from protocol.errors import Reason
+from protocol.inputs import CommonsGrant, Estimate, Reading
+from protocol.wire.block import Block, make_block
+from protocol.wire.registry import DIMENSIONS, Dimension
+
+GRID_MS: Final = 250
+WINDOW_MS: Final = 4_000
+STALE_US: Final = 2 * SECOND
+"""A grid point takes the newest reading at or before it that is younger than this, else it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """``dt_ms`` between samples and ``k`` samples in a block."""
+
+    dt_ms: int
+    k: int
+
+
+def grid_for(cadence_ms: int) -> Grid:
+    """4 Hz over 4 s; a slower author sends one sample per quarter cadence, a faster one still 4 Hz."""
+    dt_ms = max(GRID_MS, cadence_ms // 4)
+    return Grid(dt_ms, max(1, min(16, WINDOW_MS // dt_ms)) if dt_ms <= WINDOW_MS else 4)
+
+
+class Publisher:
+    """Keeps the readings of the last window and makes blocks of them."""
+
+    def __init__(self) -> None:
+        self._readings: deque[Reading] = deque(maxlen=256)
+        self.refused = 0
+
+    def add(self, reading: Reading) -> Reason | None:
+        """Take a reading; a value that is not finite, or no reading at all, is refused and counted."""
+        for estimate in reading.estimates:
+            for number in (estimate.value, estimate.sd):
+                if number is not None and not isfinite(number):
+                    self.refused += 1
+                    return Reason.NOT_FINITE
+        if not isfinite(reading.quality):
+            self.refused += 1
+            return Reason.NOT_FINITE
+        if any(estimate.dim not in DIMENSIONS for estimate in reading.estimates):
+            self.refused += 1
+            return Reason.UNKNOWN_DIMENSION
+        self._readings.append(reading)
+        return None
+
+    def newest(self, now: Instant) -> Reading | None:
+        """The newest reading, if it is not stale."""
+        if self._readings and now - self._readings[-1].at <= STALE_US:
+            return self._readings[-1]
+        return None
+
+    def block(self, grant: CommonsGrant, now: Instant) -> Block:
+        """The block that the grant allows, ending now."""
+        grid = grid_for(grant.cadence_ms)
+        rows: list[tuple[float | None, ...]] = []
+        newest: Reading | None = None
+        readings = list(self._readings)
+        at = len(readings) - 1
+        for back in range(grid.k):
+            instant = now - back * grid.dt_ms * MS
+            while at >= 0 and readings[at].at > instant:
+                at -= 1
+            reading = readings[at] if at >= 0 and instant - readings[at].at <= STALE_US else None
+            if back == 0:
+                newest = reading
+            rows.append(tuple(_coarse(reading, dim, grant.levels) for dim in grant.dimensions))
+        rows.reverse()
+        sds = tuple(_sd(newest, dim, grant.levels) for dim in grant.dimensions)
+        return make_block(
+            grant.dimensions,
+            rows,
+            sds,
+            dt_ms=grid.dt_ms,
+            quality=0.0 if newest is None else newest.quality,
+            method=0 if newest is None else newest.method,
+        )
+
+
+def _estimate(reading: Reading | None, dim: int) -> Estimate | None:
+    if reading is None:
+        return None
+    return next((e for e in reading.estimates if e.dim == dim and e.value is not None), None)
+
+
+def _coarse(reading: Reading | None, dim: int, levels: int) -> float | None:
+    estimate = _estimate(reading, dim)
+    if estimate is None or estimate.value is None:
+        return None
+    return coarsen(DIMENSIONS[dim], estimate.value, levels)
+
+
+def _sd(reading: Reading | None, dim: int, levels: int) -> float | None:
+    """The reading's own sd widened by what coarsening adds: a uniform step has a variance of step^2 / 12."""
+    estimate = _estimate(reading, dim)
+    if estimate is None or estimate.sd is None:
+        return None
+    step = 0.0 if levels == 0 else DIMENSIONS[dim].width / (levels - 1)
+    return sqrt(estimate.sd**2 + step**2 / 12)
+
+
+def coarsen(dimension: Dimension, value: float, levels: int) -> float:
+    """``value`` moved to the nearest of ``levels`` steps over the dimension's range; 0 leaves it as it is."""
+    if levels == 0:
+        return value
+    share = min(1.0, max(0.0, (value - dimension.low) / dimension.width))
+    return dimension.low + round(share * (levels - 1)) / (levels - 1) * dimension.width

@@ -1,0 +1,116 @@
+"""The newest verified vector of every author, with bounds: latest value wins, leases end, numbers never go back.
+
+The high-water mark of an author outlives the vector, so that a record replayed after its lease (its age is
+unsigned, RFC-style freshness cannot be proven) does not return. Invariant: at most ``AUTHORS_MAX`` vectors and four
+times as many marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.clock import MS, Duration, Instant
+from protocol.ids import AuthorId, LinkId
+from protocol.limits import AUTHORS_MAX, TAG_AUTHOR_BYTES
+from protocol.wire.records import VectorRecord
+
+Number = tuple[int, int, int]
+"""(rotation, boot, seq)."""
+
+MARKS_MAX: Final = 4 * AUTHORS_MAX
+
+
+@dataclass(slots=True)
+class Held:
+    """One verified vector; ``made_at`` is when it was made, in our boot time, as far as its age says.
+
+    ``source`` is the link it came by, None for our own.
+    """
+
+    record: VectorRecord
+    signed: bytes
+    signature: bytes
+    made_at: Instant
+    source: LinkId | None
+
+    def age_us(self, now: Instant) -> Duration:
+        """How old the newest sample is."""
+        return now - self.made_at
+
+    def lease_left_us(self, now: Instant) -> Duration:
+        """How long it may still be shown; <= 0 means not at all."""
+        return self.record.lease_ms * MS - (now - self.made_at)
+
+
+class Shelf:
+    """Held vectors by author, by their exact bytes and by tag."""
+
+    def __init__(self) -> None:
+        self._held: dict[AuthorId, Held] = {}
+        self._by_bytes: dict[bytes, AuthorId] = {}
+        self._by_tag: dict[bytes, AuthorId] = {}
+        self._marks: dict[AuthorId, Number] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def authors(self) -> list[AuthorId]:
+        """Authors of held vectors, in order of arrival."""
+        return list(self._held)
+
+    def get(self, author: AuthorId) -> Held | None:
+        """The newest vector of ``author``."""
+        return self._held.get(author)
+
+    def same(self, signed: bytes) -> Held | None:
+        """The held vector that has exactly these bytes."""
+        author = self._by_bytes.get(signed)
+        return None if author is None else self._held[author]
+
+    def author_of(self, tag: bytes) -> AuthorId | None:
+        """The author whose id begins with ``tag``."""
+        return self._by_tag.get(tag)
+
+    def mark(self, author: AuthorId) -> Number:
+        """The highest number ever held of ``author``; (-1, 0, 0) if none."""
+        return self._marks.get(author, (-1, 0, 0))
+
+    def room_for(self, author: AuthorId, now: Instant) -> bool:
+        """Whether ``author`` may be held; ends leases first if the shelf is full."""
+        if author in self._held:
+            return True
+        tag = author[:TAG_AUTHOR_BYTES]
+        if self._by_tag.get(tag, author) != author:
+            return False
+        if len(self._held) >= AUTHORS_MAX:
+            self.expire(now)
+        return len(self._held) < AUTHORS_MAX
+
+    def put(self, held: Held) -> None:
+        """Keep ``held`` as the newest of its author."""
+        author = held.record.author
+        old = self._held.get(author)
+        if old is not None:
+            del self._by_bytes[old.signed]
+        self._held[author] = held
+        self._by_bytes[held.signed] = author
+        self._by_tag[author[:TAG_AUTHOR_BYTES]] = author
+        self._marks.pop(author, None)
+        if len(self._marks) >= MARKS_MAX:
+            del self._marks[next(iter(self._marks))]
+        self._marks[author] = held.record.number
+
+    def remove(self, author: AuthorId) -> None:
+        """Forget the vector of ``author`` (not its mark)."""
+        held = self._held.pop(author, None)
+        if held is not None:
+            del self._by_bytes[held.signed]
+            del self._by_tag[author[:TAG_AUTHOR_BYTES]]
+
+    def expire(self, now: Instant) -> list[AuthorId]:
+        """Remove what may no longer be shown; returns whose."""
+        ended = [author for author, held in self._held.items() if held.lease_left_us(now) <= 0]
+        for author in ended:
+            self.remove(author)
+        return ended

@@ -1,0 +1,455 @@
+"""The state plane: receive, verify, keep and pass on the newest vector of every author.
+
+Source: latest-value gossip on Plumtree's eager and lazy links (Leitao, Pereira, Rodrigues 2007) with one bit per
+(link, author), so that a mesh in which everybody sends has a tree for each. Deviations: no message-id cache (a
+vector is its own id and supersedes), digests once a second instead of IHAVE per message, repair by GRAFT after one
+cadence. Requirements R32-R47 of docs/protocol.md.
+Invariants: nothing unverified is kept or passed on; a bad signature costs its link and changes nothing else;
+memory is bounded by authors and links.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import limits
+from protocol.clock import MS, SECOND, Instant, hlc_utc_ms
+from protocol.crypto import Verifier
+from protocol.effects import Disconnect, Drop, Effect, Emit, SetTimer, StoreBoot, StoreKeyState, ValueShown
+from protocol.errors import CloseCode, Reason, RemoteProtocolError
+from protocol.gossip.keys import KeyBook
+from protocol.gossip.lane import Lane, Offer, Pending
+from protocol.gossip.shelf import Held, Shelf
+from protocol.ids import AuthorId, LinkId, MeshId
+from protocol.wire.messages import (
+    Digest,
+    DigestEntry,
+    Graft,
+    Keys,
+    Message,
+    Prune,
+    Vector,
+    WantKeys,
+)
+from protocol.wire.records import VectorRecord, decode_vector
+
+PENDING_TIMER = ("gossip", "pending")
+_KEPT_LINK = (Reason.UNKNOWN_AUDIENCE, Reason.UNKNOWN_DIMENSION)
+_NEVER = -(1 << 62)
+
+
+class Gate(Protocol):
+    """The consent gate as this machine sees it: None lets pass, a reason does not."""
+
+    def __call__(self, purpose: str, record: VectorRecord, lease_left_us: int, *, own: bool) -> Reason | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorsConfig:
+    """``spacing_us``: least time between two vectors of one author on one link (0..1 s; design decision 13 says
+    100 ms). ``verify_per_second`` and ``verify_burst``: signatures one link may make us check."""
+
+    spacing_us: int = limits.SPACING_US
+    verify_per_second: int = limits.VERIFY_PER_SECOND
+    verify_burst: int = limits.VERIFY_BURST
+
+
+class Vectors:
+    """The machine. ``boot`` is this hub's own, raised when somebody shows us a higher one of ours."""
+
+    def __init__(self, mesh_id: MeshId, author: AuthorId, verify: Verifier, gate: Gate, config: VectorsConfig) -> None:
+        self._mesh_id = mesh_id
+        self._author = author
+        self._verify = verify
+        self._gate = gate
+        self._config = config
+        self.keys = KeyBook(mesh_id)
+        self.shelf = Shelf()
+        self.lanes: dict[LinkId, Lane] = {}
+        self.ready: dict[LinkId, None] = {}
+        self.boot = 0
+        self.utc_offset_ms: int | None = None
+        self.verified = 0
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def link_up(self, link: LinkId, peer: AuthorId, now: Instant) -> None:
+        """A link is ready for vectors: everything held is due on it, except the peer's own."""
+        lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
+        self.keys.use(peer)
+        for known in (peer, self._author):
+            state = self.keys.get(known)
+            if state is not None:
+                lane.keys[known] = state.rotation
+        for author in self.shelf.authors():
+            if author != peer:
+                lane.dirty[author] = None
+        self.ready[link] = None
+
+    def link_down(self, link: LinkId) -> None:
+        """The link is gone: authors that came by it are asked for elsewhere at once."""
+        self.lanes.pop(link, None)
+        self.ready.pop(link, None)
+        self.keys.link_down(link)
+        for author in self.shelf.authors():
+            held = self.shelf.get(author)
+            if held is not None and held.source == link:
+                self._graft_elsewhere(author)
+
+    def _graft_elsewhere(self, author: AuthorId) -> None:
+        best: tuple[tuple[int, int, int], LinkId] | None = None
+        for link in sorted(self.lanes):
+            lane = self.lanes[link]
+            offer = lane.offers.get(author)
+            if author in lane.lazy and offer is not None and (best is None or offer.number > best[0]):
+                best = (offer.number, link)
+        if best is None:
+            candidates = [link for link in sorted(self.lanes) if author in self.lanes[link].lazy]
+            if not candidates:
+                return
+            best = ((0, 0, 0), candidates[0])
+        self._graft(best[1], author[: limits.TAG_AUTHOR_BYTES])
+
+    # --- our own vectors ----------------------------------------------------------------------------------------
+
+    def publish(self, held: Held) -> list[Effect]:
+        """Keep our own newest vector and make it due on every eager link."""
+        self.shelf.put(held)
+        self._push(held.record.author, None)
+        return [Emit(ValueShown(held.record.author, held.record.boot, held.record.seq))]
+
+    def withdraw(self) -> None:
+        """Our own vector is no longer shared: nothing of it leaves from here on."""
+        self.shelf.remove(self._author)
+        for lane in self.lanes.values():
+            lane.forget(self._author)
+
+    def _push(self, author: AuthorId, source: LinkId | None) -> None:
+        for link, lane in self.lanes.items():
+            if link != source and lane.peer != author and author not in lane.lazy:
+                lane.dirty[author] = None
+                self.ready[link] = None
+
+    # --- receiving ----------------------------------------------------------------------------------------------
+
+    def receive(self, link: LinkId, message: Vector, now: Instant) -> list[Effect]:
+        """One VECTOR; docs/protocol.md section 7.1, step by step."""
+        lane = self.lanes[link]
+        same = self.shelf.same(message.signed)
+        if same is not None:
+            self._superfluous(link, lane, same)
+            return [Drop(link, Reason.DUPLICATE)]
+        try:
+            record = decode_vector(self._mesh_id, message.signed)
+        except RemoteProtocolError as fault:
+            if fault.reason in _KEPT_LINK:
+                return [Drop(link, fault.reason)]
+            return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
+        if record.author == self._author:
+            return self._own_record(link, record, message)
+        if record.number <= self.shelf.mark(record.author):
+            held = self.shelf.get(record.author)
+            if held is not None:
+                self._superfluous(link, lane, held)
+            return [Drop(link, Reason.SUPERSEDED)]
+        stale = self._stale(record, message.age_ms, now)
+        if stale is not None:
+            return [Drop(link, stale)]
+        state = self.keys.get(record.author)
+        if state is None or state.rotation < record.rotation:
+            return self._hold(link, lane, Pending(record, message, now), now)
+        if record.rotation < state.rotation:
+            return [Drop(link, Reason.STALE_KEY_STATE)]
+        return self._accept(link, lane, record, message, state.key, now)
+
+    def _accept(
+        self, link: LinkId, lane: Lane, record: VectorRecord, message: Vector, key: bytes, now: Instant
+    ) -> list[Effect]:
+        if not lane.spend(now, self._config.verify_per_second, self._config.verify_burst):
+            return [Drop(link, Reason.VERIFY_BUDGET)]
+        self.verified += 1
+        if not self._verify(key, message.signed, message.signature):
+            return [
+                Drop(link, Reason.BAD_SIGNATURE),
+                Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE),
+            ]
+        made_at = now - message.age_ms * MS
+        held = Held(record, message.signed, message.signature, made_at, link)
+        refusal = self._gate("keep", record, held.lease_left_us(now), own=False)
+        if refusal is not None:
+            return [Drop(link, refusal)]
+        if not self.shelf.room_for(record.author, now):
+            return [Drop(link, Reason.AUTHOR_LIMIT)]
+        self.shelf.put(held)
+        self.keys.use(record.author)
+        lane.keys[record.author] = record.rotation
+        lane.dirty.pop(record.author, None)
+        if self._gate("relay", record, held.lease_left_us(now), own=False) is None:
+            self._push(record.author, link)
+        return [Emit(ValueShown(record.author, record.boot, record.seq))]
+
+    def _superfluous(self, link: LinkId, lane: Lane, held: Held) -> None:
+        """R44: this link brings what another brought already."""
+        author = held.record.author
+        if held.source == link:
+            return
+        if lane.peer == author and held.source is not None:
+            self._prune(held.source, author)
+            held.source = link
+        elif author not in lane.lazy:
+            self._prune(link, author)
+
+    def _prune(self, link: LinkId, author: AuthorId) -> None:
+        lane = self.lanes.get(link)
+        if lane is not None:
+            tag = author[: limits.TAG_AUTHOR_BYTES]
+            lane.lazy[author] = None
+            lane.dirty.pop(author, None)
+            lane.grafts.pop(tag, None)
+            lane.prunes[tag] = None
+            self.ready[link] = None
+
+    def _graft(self, link: LinkId, tag: bytes) -> None:
+        lane = self.lanes[link]
+        lane.prunes.pop(tag, None)
+        if len(lane.grafts) < limits.TAGS_MAX:
+            lane.grafts[tag] = None
+            author = self.shelf.author_of(tag)
+            if author is not None:
+                lane.lazy.pop(author, None)
+            self.ready[link] = None
+
+    def _stale(self, record: VectorRecord, age_ms: int, now: Instant) -> Reason | None:
+        if age_ms >= record.lease_ms:
+            return Reason.LEASE_EXPIRED
+        if self.utc_offset_ms is None or record.hlc == 0:
+            return None
+        ahead_ms = hlc_utc_ms(record.hlc) - (now // MS + self.utc_offset_ms)
+        if ahead_ms > limits.FUTURE_MS_MAX:
+            return Reason.FROM_THE_FUTURE
+        if ahead_ms + record.lease_ms + limits.LEASE_SLACK_MS < 0:
+            return Reason.LEASE_EXPIRED
+        return None
+
+    def _own_record(self, link: LinkId, record: VectorRecord, message: Vector) -> list[Effect]:
+        """R40: somebody shows us ourselves; if it is from our future we go on above it."""
+        effects: list[Effect] = [Drop(link, Reason.OWN_RECORD)]
+        state = self.keys.get(self._author)
+        if state is None or record.rotation != state.rotation or record.boot <= self.boot:
+            return effects
+        if record.boot >= limits.COUNTER_MAX:
+            return effects  # a poisoned maximum is cured by rotation
+        if not self._verify(state.key, message.signed, message.signature):
+            return [
+                Drop(link, Reason.BAD_SIGNATURE),
+                Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE),
+            ]
+        self.boot = record.boot + 1
+        return [*effects, StoreBoot(self.boot)]
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    def _hold(self, link: LinkId, lane: Lane, pending: Pending, now: Instant) -> list[Effect]:
+        if not lane.hold(pending):
+            return [Drop(link, Reason.PENDING_LIMIT)]
+        lane.want(pending.record.author, now)
+        self.ready[link] = None
+        return [SetTimer(PENDING_TIMER, now + limits.PENDING_US)]
+
+    def pending_timer(self, now: Instant) -> list[Effect]:
+        """Drop what has waited for a key for two seconds; come back for the rest."""
+        effects: list[Effect] = []
+        earliest: Instant | None = None
+        for link, lane in self.lanes.items():
+            for author, pending in list(lane.pending.items()):
+                if now - pending.at >= limits.PENDING_US:
+                    del lane.pending[author]
+                    effects.append(Drop(link, Reason.UNKNOWN_AUTHOR))
+                elif earliest is None or pending.at < earliest:
+                    earliest = pending.at
+        if earliest is not None:
+            effects.append(SetTimer(PENDING_TIMER, earliest + limits.PENDING_US))
+        return effects
+
+    def receive_keys(self, link: LinkId, message: Keys, now: Instant) -> list[Effect]:
+        """One KEYS: learn it, then try what waited for it, the highest number first."""
+        try:
+            state, news = self.keys.learn(message.key_state, link)
+        except RemoteProtocolError as fault:
+            effects: list[Effect] = [Drop(link, fault.reason, str(fault))]
+            if fault.reason is not Reason.AUTHOR_LIMIT:
+                effects.append(Disconnect(link, fault.close_code, fault.reason))
+            return effects
+        lane = self.lanes[link]
+        lane.keys[state.author] = max(state.rotation, lane.keys.get(state.author, 0))
+        lane.asked.pop(state.author, None)
+        if not news:
+            return []
+        effects = [StoreKeyState(state.author, state.encoded)] if state.rotation > 0 else []
+        waiting = [
+            (lane.pending[state.author], link) for link, lane in self.lanes.items() if state.author in lane.pending
+        ]
+        waiting.sort(key=lambda entry: entry[0].record.number, reverse=True)
+        for pending, source in waiting:
+            if pending.record.rotation <= state.rotation:
+                del self.lanes[source].pending[state.author]
+                aged = (now - pending.at) // MS
+                again = Vector(
+                    pending.message.signed,
+                    pending.message.signature,
+                    min(limits.AGE_MS_MAX, pending.message.age_ms + aged),
+                )
+                effects.extend(self.receive(source, again, now))
+        return effects
+
+    def receive_want(self, link: LinkId, message: WantKeys) -> None:
+        """One WANT_KEYS: answer with what we hold."""
+        lane = self.lanes[link]
+        for author in message.authors:
+            if self.keys.get(author) is not None and len(lane.answers) < limits.WANTED_KEYS_MAX:
+                lane.answers[author] = None
+                self.ready[link] = None
+
+    # --- eager and lazy -----------------------------------------------------------------------------------------
+
+    def receive_prune(self, link: LinkId, message: Prune) -> None:
+        """R45: stop pushing these authors here."""
+        lane = self.lanes[link]
+        for tag in message.tags:
+            author = self.shelf.author_of(tag)
+            if author is not None:
+                lane.lazy[author] = None
+                lane.dirty.pop(author, None)
+
+    def receive_graft(self, link: LinkId, message: Graft) -> None:
+        """R45: push these authors here again, the newest at once."""
+        lane = self.lanes[link]
+        for tag in message.tags:
+            author = self.shelf.author_of(tag)
+            if author is not None and author != lane.peer:
+                lane.lazy.pop(author, None)
+                lane.sent_at.pop(author, None)
+                lane.dirty[author] = None
+                self.ready[link] = None
+
+    def receive_digest(self, link: LinkId, message: Digest, now: Instant) -> None:
+        """R47: notice that we are behind, and ask if it lasts longer than a cadence."""
+        lane = self.lanes[link]
+        for entry in message.entries:
+            author = self.shelf.author_of(entry.tag)
+            if author is None:
+                if entry.tag != self._author[: limits.TAG_AUTHOR_BYTES]:
+                    self._graft(link, entry.tag)
+                continue
+            number = (entry.rotation, entry.boot, entry.seq)
+            held = self.shelf.get(author)
+            assert held is not None
+            offer = lane.offers.get(author)
+            if offer is None or self.shelf.mark(author) >= offer.number:
+                lane.offers[author] = Offer(number, now)
+            elif now - offer.since >= held.record.cadence_ms * MS:
+                lane.offers[author] = Offer(number, now)
+                self._graft(link, entry.tag)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Once a second: end leases, make digests due."""
+        for author in self.shelf.expire(now):
+            if not self._linked(author):
+                self.keys.forget(author)
+            for lane in self.lanes.values():
+                lane.forget(author)
+        for link, lane in self.lanes.items():
+            for asked, at in list(lane.asked.items()):
+                if now - at > 2 * SECOND:
+                    del lane.asked[asked]
+            if lane.lazy:
+                lane.digest_due = True
+                self.ready[link] = None
+        return []
+
+    def _linked(self, author: AuthorId) -> bool:
+        return author == self._author or any(lane.peer == author for lane in self.lanes.values())
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def collect(self, link: LinkId, room: int, now: Instant) -> tuple[list[Message], Instant | None]:
+        """What may leave on a writable link now, within ``room`` bytes, and when more falls due (None: on news)."""
+        lane = self.lanes[link]
+        messages: list[Message] = []
+        if lane.prunes:
+            messages.append(Prune(tuple(list(lane.prunes)[: limits.TAGS_MAX])))
+            lane.prunes.clear()
+        if lane.grafts:
+            messages.append(Graft(tuple(lane.grafts)))
+            lane.grafts.clear()
+        if lane.wants:
+            messages.append(WantKeys(tuple(lane.wants)))
+            lane.wants.clear()
+        if lane.digest_due:
+            lane.digest_due = False
+            digest = self._digest(lane, now)
+            if digest is not None:
+                messages.append(digest)
+        room -= 64 + 48 * sum(len(m.entries) for m in messages if type(m) is Digest)
+        for author in list(lane.answers):
+            if room < limits.KEY_STATE_BYTES_MAX + limits.VECTOR_BYTES_MAX:
+                break
+            del lane.answers[author]
+            room -= self._keys_message(lane, author, messages)
+        return messages, self._collect_vectors(lane, room, messages, now)
+
+    def _collect_vectors(self, lane: Lane, room: int, messages: list[Message], now: Instant) -> Instant | None:
+        next_due: Instant | None = None
+        spacing = self._config.spacing_us
+        for author in list(lane.dirty):
+            due = lane.sent_at.get(author, _NEVER) + spacing
+            if due > now:
+                next_due = due if next_due is None else min(next_due, due)
+                continue
+            held = self.shelf.get(author)
+            if held is None or self._refused(held, now):
+                del lane.dirty[author]
+                continue
+            if room < len(held.signed) + 96 + limits.KEY_STATE_BYTES_MAX:
+                break
+            if len(messages) >= limits.MESSAGES_PER_FRAME_MAX - 8:
+                break
+            if lane.keys.get(author, -1) < held.record.rotation:
+                room -= self._keys_message(lane, author, messages)
+            del lane.dirty[author]
+            lane.sent_at[author] = now
+            messages.append(Vector(held.signed, held.signature, held.age_us(now) // MS))
+            room -= len(held.signed) + 96
+        return next_due
+
+    def _refused(self, held: Held, now: Instant) -> bool:
+        own = held.record.author == self._author
+        purpose = "publish" if own else "relay"
+        return self._gate(purpose, held.record, held.lease_left_us(now), own=own) is not None
+
+    def _keys_message(self, lane: Lane, author: AuthorId, messages: list[Message]) -> int:
+        state = self.keys.get(author)
+        if state is None:
+            return 0
+        lane.keys[author] = state.rotation
+        messages.append(Keys(state.encoded))
+        return len(state.encoded) + 8
+
+    def _digest(self, lane: Lane, now: Instant) -> Digest | None:
+        entries: list[DigestEntry] = []
+        for author in lane.lazy:
+            held = self.shelf.get(author)
+            if held is None or author == lane.peer or self._refused(held, now):
+                continue
+            number = held.record.number
+            before = lane.digested.get(author)
+            if before is not None and before[0] == number and now - before[1] < held.record.lease_ms * MS // 3:
+                continue
+            lane.digested[author] = (number, now)
+            entries.append(DigestEntry(author[: limits.TAG_AUTHOR_BYTES], *number))
+            if len(entries) == limits.DIGEST_ENTRIES_MAX:
+                break
+        return Digest(tuple(entries)) if entries else None

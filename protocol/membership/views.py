@@ -1,0 +1,308 @@
+"""Which links this hub keeps and whom it dials: the simplest overlay that cannot stay broken.
+
+Links to up to ``links_target`` admitted hubs are sought, more are accepted up to ``links_max``; whoever was linked
+once and is lost is an *exile* and is dialled for ever (design decision 11): every second for a minute, then every
+5..30 s. Nothing is ever dead, so nothing can block the dial that would prove it alive. HyParView takes this
+machine's place behind the same methods.
+Invariants: tables are bounded; one dial at a time per target; unknown addresses are dialled only while links are
+wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol import limits
+from protocol.clock import MINUTE, MS, SECOND, Duration, Instant
+from protocol.effects import Connect, Disconnect, Drop, Effect, SetTimer
+from protocol.errors import CloseCode, Reason
+from protocol.ids import AuthorId, LinkId
+from protocol.inputs import Address
+from protocol.rng import Rng
+
+TIMER = ("views",)
+_UNHURRIED = tuple(code for code in CloseCode if code is not CloseCode.TIMEOUT)
+"""After these a hub is dialled again slowly: it left on purpose, or one of us broke a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewsConfig:
+    """``links_target`` 1..16 are sought (design: 8), ``links_max`` is never exceeded; times in microseconds."""
+
+    links_target: int = 8
+    links_max: int = 16
+    parallel_alone: int = 8
+    parallel: int = 3
+    dial_timeout_us: Duration = SECOND
+    dial_timeout_alone_us: Duration = 500 * MS
+    retry_us: Duration = SECOND
+    retry_fast_for_us: Duration = MINUTE
+    crossing_us: Duration = 3 * SECOND
+    evict_every_us: Duration = 2 * SECOND
+
+
+@dataclass(slots=True)
+class _Target:
+    """Somebody to dial. ``author`` is None until a handshake has told."""
+
+    addresses: tuple[Address, ...]
+    author: AuthorId | None
+    next_at: Instant
+    failures: int = 0
+    dial: int | None = None
+    linked_once: bool = False
+    lost_at: Instant | None = None
+
+
+@dataclass(slots=True)
+class _Link:
+    peer: AuthorId
+    initiator: bool
+    up_at: Instant
+
+
+@dataclass(slots=True)
+class Views:
+    """The machine; ``author`` is this hub's own."""
+
+    author: AuthorId
+    config: ViewsConfig
+    rng: Rng
+    links: dict[LinkId, _Link] = field(default_factory=dict)
+    _names: dict[str, _Target] = field(default_factory=dict)
+    _peers: dict[AuthorId, _Target] = field(default_factory=dict)
+    _dials: dict[int, _Target] = field(default_factory=dict)
+    _own: dict[Address, None] = field(default_factory=dict)
+    _dial_count: int = 0
+    _evicted_at: Instant = -(1 << 62)
+    _unknown_at: Instant = -(1 << 62)
+
+    # --- what is known ------------------------------------------------------------------------------------------
+
+    def link_of(self, peer: AuthorId) -> LinkId | None:
+        """The link with ``peer``, if there is one."""
+        return next((link for link, state in self.links.items() if state.peer == peer), None)
+
+    def exiles(self) -> tuple[AuthorId, ...]:
+        """Peers once linked, now lost."""
+        return tuple(author for author, target in self._peers.items() if target.lost_at is not None)
+
+    def known(self) -> tuple[AuthorId, ...]:
+        """All peers whose address is known."""
+        return tuple(self._peers)
+
+    def seen(self, name: str, addresses: tuple[Address, ...], expected: AuthorId | None, now: Instant) -> list[Effect]:
+        """Discovery says that somebody is at these addresses."""
+        addresses = addresses[: limits.ADDRESSES_MAX]
+        if not addresses or any(address in self._own for address in addresses):
+            return []
+        if expected is not None:
+            return self.address(expected, addresses, now)
+        if any(set(addresses) & set(target.addresses) for target in self._peers.values()):
+            return []
+        target = self._names.get(name)
+        if target is not None and target.addresses == addresses:
+            return self.plan(now)
+        if target is None and len(self._names) >= limits.CANDIDATES_MAX:
+            idle = next((n for n, t in self._names.items() if t.dial is None), None)
+            if idle is None:
+                return [Drop(None, Reason.ADDRESS_LIMIT)]
+            del self._names[idle]
+        self._names[name] = _Target(addresses, None, now + self.rng.below(20 * MS) + 1)
+        return self.plan(now)
+
+    def address(self, author: AuthorId, addresses: tuple[Address, ...], now: Instant) -> list[Effect]:
+        """``author`` can be reached at these addresses; new ones make it due at once."""
+        if author == self.author or not addresses:
+            return []
+        target = self._peers.get(author)
+        if target is None:
+            if not self._room():
+                return [Drop(None, Reason.ADDRESS_LIMIT)]
+            self._peers[author] = _Target(addresses, author, now + 1)
+        elif target.addresses != addresses:
+            target.addresses = addresses
+            target.next_at = now + 1
+            target.failures = 0
+        for name in [n for n, t in self._names.items() if set(t.addresses) & set(addresses)]:
+            del self._names[name]
+        return self.plan(now)
+
+    def _room(self) -> bool:
+        if len(self._peers) < limits.KNOWN_PEERS_MAX:
+            return True
+        linked = {state.peer for state in self.links.values()}
+        for author, target in self._peers.items():
+            if author not in linked and target.dial is None and not target.linked_once:
+                del self._peers[author]
+                return True
+        oldest = min(
+            (a for a, t in self._peers.items() if a not in linked and t.dial is None),
+            key=lambda a: (self._peers[a].lost_at or 0, a),
+            default=None,
+        )
+        if oldest is None:
+            return False
+        del self._peers[oldest]
+        return True
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def link_up(
+        self, link: LinkId, peer: AuthorId, initiator: bool, address: Address | None, now: Instant
+    ) -> list[Effect]:
+        """A handshake has ended: keep it, or close one of two, or refuse it (R19)."""
+        effects: list[Effect] = []
+        other = self.link_of(peer)
+        if other is not None:
+            loser = self._loser(link, initiator, other, peer, now)
+            effects += [
+                Drop(loser, Reason.LINK_DUPLICATE),
+                Disconnect(loser, CloseCode.DUPLICATE_LINK, Reason.LINK_DUPLICATE),
+            ]
+            if loser == link:
+                self._settle(peer, address, now)
+                return effects
+            del self.links[other]
+        elif len(self.links) >= self.config.links_max:
+            victim = self._victim(now)
+            loser = link if victim is None else victim
+            effects += [
+                Drop(loser, Reason.LINK_LIMIT),
+                Disconnect(loser, CloseCode.TOO_MANY_LINKS, Reason.LINK_LIMIT),
+            ]
+            if victim is None:
+                return effects
+            del self.links[victim]
+        self.links[link] = _Link(peer, initiator, now)
+        self._settle(peer, address, now)
+        return effects + self.plan(now)
+
+    def _loser(self, link: LinkId, initiator: bool, other: LinkId, peer: AuthorId, now: Instant) -> LinkId:
+        old = self.links[other]
+        if old.initiator != initiator and now - old.up_at < self.config.crossing_us:
+            keep_ours = self.author < peer
+            return other if initiator == keep_ours else link
+        return other
+
+    def _victim(self, now: Instant) -> LinkId | None:
+        if now - self._evicted_at < self.config.evict_every_us:
+            return None
+        settled = [link for link, state in self.links.items() if now - state.up_at > 10 * SECOND]
+        if not settled:
+            return None
+        self._evicted_at = now
+        return self.rng.choice(settled)
+
+    def _settle(self, peer: AuthorId, address: Address | None, now: Instant) -> None:
+        target = self._peers.get(peer)
+        if target is None:
+            if not self._room():
+                return
+            target = self._peers[peer] = _Target(() if address is None else (address,), peer, now + 1)
+        if address is not None:
+            if address not in target.addresses:
+                target.addresses = (address, *target.addresses)[: limits.ADDRESSES_MAX]
+            for name in [n for n, t in self._names.items() if address in t.addresses]:
+                del self._names[name]
+        target.linked_once = True
+        target.lost_at = None
+        target.failures = 0
+
+    def link_down(self, link: LinkId, code: int | None, now: Instant) -> list[Effect]:
+        """A link is gone; unless it ended cleanly its peer is dialled again within a second."""
+        state = self.links.pop(link, None)
+        if state is None:
+            return []
+        target = self._peers.get(state.peer)
+        if target is not None and self.link_of(state.peer) is None:
+            target.lost_at = None if code in (CloseCode.TOO_MANY_LINKS, CloseCode.DUPLICATE_LINK) else now
+            wait = self._slow() if code in _UNHURRIED else self.rng.below(self.config.retry_us // 5) + 1
+            target.next_at = now + wait
+        return self.plan(now)
+
+    # --- dials --------------------------------------------------------------------------------------------------
+
+    def dial_failed(self, dial: int, reason: str, now: Instant) -> list[Effect]:
+        """A Connect came to nothing."""
+        target = self._dials.pop(dial, None)
+        if target is None:
+            return []
+        target.dial = None
+        target.failures += 1
+        if reason == Reason.HANDSHAKE_SELF:
+            for address in target.addresses:
+                if len(self._own) < limits.CANDIDATES_MAX:
+                    self._own[address] = None
+            self._forget(target)
+            return self.plan(now)
+        target.next_at = now + self._backoff(target, now)
+        return self.plan(now)
+
+    def dial_ended(self, dial: int) -> None:
+        """A Connect became a link."""
+        target = self._dials.pop(dial, None)
+        if target is not None:
+            target.dial = None
+
+    def network_changed(self, now: Instant) -> list[Effect]:
+        """Addresses changed: everybody who is lost is worth a dial at once."""
+        for target in [*self._peers.values(), *self._names.values()]:
+            target.next_at = min(target.next_at, now + 1)
+            target.failures = 0
+        return self.plan(now)
+
+    def _forget(self, target: _Target) -> None:
+        for name in [n for n, t in self._names.items() if t is target]:
+            del self._names[name]
+
+    def _slow(self) -> Duration:
+        interval = min(30 * SECOND, max(5 * SECOND, 30 * SECOND * len(self._peers) // 64))
+        return self.rng.jitter(interval, 20)
+
+    def _backoff(self, target: _Target, now: Instant) -> Duration:
+        if target.linked_once:
+            fast = target.lost_at is not None and now - target.lost_at < self.config.retry_fast_for_us
+            return self.rng.jitter(self.config.retry_us, 20) if fast else self._slow()
+        return self.rng.jitter(min(30 * SECOND, self.config.retry_us << min(5, target.failures - 1)), 20)
+
+    def plan(self, now: Instant) -> list[Effect]:
+        """Dial whoever is due and wanted; come back when the next one is."""
+        linked = {state.peer for state in self.links.values()}
+        alone = len(self.links) < 2
+        short = len(self.links) < self.config.links_target
+        free = (self.config.parallel_alone if alone else self.config.parallel) - len(self._dials)
+        effects: list[Effect] = []
+        waiting: list[Instant] = []
+        for target in self._wanted(linked, short):
+            if target.dial is not None:
+                continue
+            due = target.next_at
+            if target.author is None and not short:
+                due = max(due, self._unknown_at + self.config.retry_us)
+            if due > now:
+                waiting.append(due)
+            elif free > 0:
+                free -= 1
+                if target.author is None:
+                    self._unknown_at = now
+                effects.append(self._dial(target, alone))
+        if waiting and free > 0:
+            effects.append(SetTimer(TIMER, max(now + 1, min(waiting))))
+        return effects
+
+    def _wanted(self, linked: set[AuthorId], short: bool) -> list[_Target]:
+        targets = [t for a, t in self._peers.items() if a not in linked and t.addresses and (short or t.linked_once)]
+        if not short:
+            # A full hub still seeks whom it has lost by a glitch, but not whom it left on purpose.
+            targets = [t for t in targets if t.lost_at is not None]
+        if short or targets:
+            targets.extend(self._names.values())
+        return targets
+
+    def _dial(self, target: _Target, alone: bool) -> Connect:
+        self._dial_count += 1
+        target.dial = self._dial_count
+        self._dials[self._dial_count] = target
+        timeout = self.config.dial_timeout_alone_us if alone else self.config.dial_timeout_us
+        return Connect(self._dial_count, target.addresses, target.author, timeout)

@@ -1,0 +1,480 @@
+"""The Node: composition and routing only. It knows all machines and carries news between them.
+
+``handle(input, now)`` is the one door; it never raises on anything a peer can cause. Effects are ordered. The
+driver answers every ``Send`` with ``LinkWritable`` once the frame has left; until then nothing more leaves on that
+link and what waits coalesces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from protocol import limits
+from protocol.clock import MS, SECOND, Instant, hlc_pack
+from protocol.consent.policy import Purpose, check_grant, decide, terms_of
+from protocol.crypto import Verifier, verify
+from protocol.effects import CancelTimer, Disconnect, Drop, Effect, Emit, LinkNews, Send, SetTimer, ValueShown
+from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError
+from protocol.gossip.publisher import Publisher
+from protocol.gossip.shelf import Held
+from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
+from protocol.identity import LocalIdentity, Mesh
+from protocol.ids import LinkId
+from protocol.inputs import (
+    CommonsGrant,
+    DialFailed,
+    FrameReceived,
+    Input,
+    InterfaceChanged,
+    Leave,
+    LinkDown,
+    LinkUp,
+    LinkWritable,
+    LoopLagged,
+    MessagesReceived,
+    PeerSeen,
+    Publish,
+    SetGrant,
+    Started,
+    TimerFired,
+    TimerKey,
+    UtcObserved,
+)
+from protocol.membership import liveness, views
+from protocol.membership.addresses import AddressBook
+from protocol.membership.liveness import Liveness, LivenessConfig
+from protocol.membership.views import Views, ViewsConfig
+from protocol.port import Port, control_bytes, link_statistics
+from protocol.rng import Rng
+from protocol.snapshot import Lookout, author_statistics, crowd, shown
+from protocol.statistics import NodeStatistics
+from protocol.wire import messages as wire
+from protocol.wire.messages import Message, decode_frame
+from protocol.wire.records import COMMONS, VectorRecord, encode_vector
+
+TICK: TimerKey = ("tick",)
+PUBLISH: TimerKey = ("publish",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One keyword-only value per machine; ``agent`` is this software's name in HELLO."""
+
+    agent: str = "meshnode/0.1"
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    liveness: LivenessConfig = field(default_factory=LivenessConfig)
+    vectors: VectorsConfig = field(default_factory=VectorsConfig)
+
+
+class Node:
+    """One hub's protocol. ``rng`` makes choices only; keys come with ``identity``; ``verifier`` is injected."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        identity: LocalIdentity,
+        rng: Rng,
+        config: NodeConfig | None = None,
+        verifier: Verifier = verify,
+    ) -> None:
+        self.config = config if config is not None else NodeConfig()
+        self.mesh = mesh
+        self.identity = identity
+        self.author = identity.author
+        self._rng = rng.child("node")
+        self._views = Views(self.author, self.config.views, rng.child("views"))
+        self._liveness = Liveness(self.config.liveness)
+        self._vectors = Vectors(mesh.mesh_id, self.author, verifier, self._gate, self.config.vectors)
+        self._book = AddressBook(mesh.mesh_id, identity, verifier, rng.child("book"))
+        self._publisher = Publisher()
+        self._lookout = Lookout()
+        self._ports: dict[LinkId, Port] = {}
+        self._grant: CommonsGrant | None = None
+        self._publish_at: Instant | None = None
+        self._seq = 0
+        self._hlc = 0
+        self._started = False
+        self._wake: dict[LinkId, Instant] = {}
+        self._drops: dict[str, int] = {}
+        self._received: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
+
+    # --- the door -----------------------------------------------------------------------------------------------
+
+    def handle(self, input: Input, now: Instant) -> list[Effect]:
+        """Advance by one input; returns what is to be done, in order.
+
+        Raises:
+            LocalProtocolError: the driver broke its side (``Started`` not first or twice).
+        """
+        if not self._started and not isinstance(input, Started):
+            raise LocalProtocolError("Started is the first input")
+        effects = self._route(input, now)
+        for gone in [effect for effect in effects if type(effect) is Disconnect]:
+            effects += self._forget(gone.link, gone.code, now, gone.reason)
+        while self._vectors.ready:
+            link, _ = self._vectors.ready.popitem()
+            self._flush(link, now, effects)
+        for effect in effects:
+            if type(effect) is Drop:
+                self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
+        return effects
+
+    def _route(self, input: Input, now: Instant) -> list[Effect]:
+        match input:
+            case FrameReceived(link, frame):
+                return self._frame(link, frame, now)
+            case MessagesReceived(link, messages):
+                return self._messages(link, messages, now)
+            case LinkWritable(link):
+                return self._writable(link, now)
+            case TimerFired(key):
+                return self._timer(key, now)
+            case Publish(reading):
+                refused = self._publisher.add(reading)
+                return [] if refused is None else [Drop(None, refused)]
+            case LinkUp():
+                return self._link_up(input, now)
+            case LinkDown(link, code):
+                return self._forget(link, code, now, None)
+            case PeerSeen(name, addresses, expected):
+                return self._views.seen(name, addresses, expected, now)
+            case DialFailed(dial, reason):
+                return self._views.dial_failed(dial, reason, now)
+            case UtcObserved(utc_ms, error_ms):
+                known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
+                self._vectors.utc_offset_ms = utc_ms - now // MS if known else None
+                return []
+            case InterfaceChanged(listen):
+                return self._relocated(listen, now)
+            case LoopLagged(lag_us):
+                self._liveness.lagged(lag_us)
+                return []
+            case SetGrant(grant):
+                return self._set_grant(grant, now)
+            case Started():
+                return self._start(input, now)
+            case Leave():
+                return [Disconnect(link, CloseCode.SHUTDOWN) for link in self._ports]
+            case _:
+                assert_never(input)
+
+    def _start(self, started: Started, now: Instant) -> list[Effect]:
+        if self._started:
+            raise LocalProtocolError("Started comes once")
+        self._started = True
+        self._vectors.boot = started.boot
+        effects: list[Effect] = []
+        for encoded in (self.identity.key_state.encoded, *started.key_states):
+            try:
+                self._vectors.keys.learn(encoded, None)
+            except RemoteProtocolError as fault:
+                effects.append(Drop(None, fault.reason, "stored key state"))
+        self._book.listen(started.listen, started.boot)
+        return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
+
+    def _relocated(self, listen: tuple[tuple[str, int], ...], now: Instant) -> list[Effect]:
+        self._book.listen(listen, self._vectors.boot)
+        effects = self._views.network_changed(now)
+        if self._book.own is not None:
+            own = wire.PeerRecord(self.identity.key_state.encoded, *self._book.own)
+            self._broadcast("peers", wire.Peers((own,)), now, effects)
+        return effects
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def _link_up(self, up: LinkUp, now: Instant) -> list[Effect]:
+        try:
+            state, _ = self._vectors.keys.learn(up.key_state, None)
+        except RemoteProtocolError as fault:
+            return [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
+        if up.dial is not None:
+            self._views.dial_ended(up.dial)
+        effects = self._views.link_up(up.link, state.author, up.initiator, up.address, now)
+        if up.link not in self._views.links:
+            return effects
+        port = self._ports[up.link] = Port(state.author, up.initiator, now)
+        port.control["hello"] = wire.Hello(self._vectors.boot, self._book.own, self.config.agent)
+        effects += self._liveness.link_up(up.link, now)
+        effects.append(Emit(LinkNews(up.link, state.author, up=True)))
+        self._flush(up.link, now, effects)
+        return effects
+
+    def _forget(self, link: LinkId, code: int | None, now: Instant, reason: Reason | None) -> list[Effect]:
+        port = self._ports.pop(link, None)
+        effects = self._views.link_down(link, code, now)
+        self._wake.pop(link, None)
+        if port is None:
+            return effects
+        self._liveness.link_down(link)
+        self._vectors.link_down(link)
+        why = reason.value if reason is not None else "closed" if code is not None else "lost"
+        effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
+        self._announce(now, effects)
+        return effects
+
+    def _announce(self, now: Instant, effects: list[Effect]) -> None:
+        """Tell all neighbors who our neighbors are."""
+        authors = sorted(port.peer for port in self._ports.values() if port.open)
+        self._broadcast("neighbors", wire.Neighbors(tuple(authors[: limits.NEIGHBORS_MAX])), now, effects)
+
+    def _broadcast(self, kind: str, message: Message, now: Instant, effects: list[Effect]) -> None:
+        for link, port in self._ports.items():
+            if port.open:
+                port.control[kind] = message
+                self._flush(link, now, effects)
+
+    # --- what comes in ------------------------------------------------------------------------------------------
+
+    def _frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
+        try:
+            decoded = decode_frame(frame)
+        except RemoteProtocolError as fault:
+            if link not in self._ports:
+                return [Drop(link, Reason.UNKNOWN_LINK)]
+            return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
+        return self._messages(link, decoded, now)
+
+    def _messages(self, link: LinkId, decoded: tuple[Message, ...], now: Instant) -> list[Effect]:
+        port = self._ports.get(link)
+        if port is None:
+            return [Drop(link, Reason.UNKNOWN_LINK)]
+        self._liveness.heard(link, now)
+        effects: list[Effect] = []
+        for message in decoded:
+            kind = type(message).__name__
+            self._received[kind] = self._received.get(kind, 0) + 1
+            try:
+                done = self._message(link, port, message, now)
+            except RemoteProtocolError as fault:
+                done = [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
+            effects += done
+            if any(type(effect) is Disconnect and effect.link == link for effect in done):
+                break
+        return effects
+
+    def _message(self, link: LinkId, port: Port, message: Message, now: Instant) -> list[Effect]:
+        if not port.open and not isinstance(message, wire.Hello | wire.Bye):
+            raise RemoteProtocolError(Reason.HELLO_EXPECTED)
+        vectors = self._vectors
+        effects: list[Effect] = []
+        match message:
+            case wire.Vector():
+                effects = vectors.receive(link, message, now)
+                self._notice(effects, now)
+            case wire.Beat():
+                pass
+            case wire.Digest():
+                vectors.receive_digest(link, message, now)
+            case wire.Ping(token):
+                port.control["pong"] = wire.Pong(token)
+                self._flush(link, now, effects)
+            case wire.Pong():
+                self._liveness.pong(link, now)
+            case wire.Keys():
+                effects = vectors.receive_keys(link, message, now)
+                self._notice(effects, now)
+            case wire.WantKeys():
+                vectors.receive_want(link, message)
+            case wire.Prune():
+                vectors.receive_prune(link, message)
+            case wire.Graft():
+                vectors.receive_graft(link, message)
+            case wire.Neighbors(authors):
+                port.neighbors = authors
+            case wire.Peers():
+                effects = self._peers(link, port, message, now)
+            case wire.Hello():
+                effects = self._hello(link, port, message, now)
+            case wire.Bye(code):
+                effects = [Disconnect(link, CloseCode.SHUTDOWN)]
+                effects += self._forget(link, code, now, None)
+            case _:
+                assert_never(message)
+        return effects
+
+    def _hello(self, link: LinkId, port: Port, hello: wire.Hello, now: Instant) -> list[Effect]:
+        if port.open:
+            raise RemoteProtocolError(Reason.HELLO_REPEATED)
+        effects: list[Effect] = []
+        if hello.addresses is not None:
+            state = self._vectors.keys.get(port.peer)
+            assert state is not None
+            record = self._book.learn(state, *hello.addresses)
+            effects += self._views.address(port.peer, record.addresses, now)
+        port.open = True
+        port.agent = hello.agent
+        self._liveness.opened(link)
+        self._vectors.link_up(link, port.peer, now)
+        introduction = self._book.introduce(port.peer)
+        if introduction is not None:
+            port.control["peers"] = introduction
+        self._announce(now, effects)
+        return effects
+
+    def _peers(self, link: LinkId, port: Port, message: wire.Peers, now: Instant) -> list[Effect]:
+        if now - port.introduced_at < SECOND:
+            return [Drop(link, Reason.ADDRESS_LIMIT)]
+        port.introduced_at = now
+        effects: list[Effect] = []
+        for peer in message.records:
+            record = self._book.learn_peer(peer)
+            if record is not None:
+                effects += self._views.address(record.author, record.addresses, now)
+        return effects
+
+    def _notice(self, effects: list[Effect], now: Instant) -> None:
+        for effect in effects:
+            if type(effect) is Emit and isinstance(effect.event, ValueShown):
+                held = self._vectors.shelf.get(effect.event.author)
+                if held is not None:
+                    self._lookout.roll.heard(held.record.author, held.made_at, held.record.cadence_ms, now)
+
+    # --- what goes out ------------------------------------------------------------------------------------------
+
+    def _writable(self, link: LinkId, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        port = self._ports.get(link)
+        if port is not None:
+            port.writable = True
+            self._flush(link, now, effects)
+        return effects
+
+    def _flush(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:
+        """Send what is due on a writable link; remember when to come back for the rest."""
+        port = self._ports.get(link)
+        if port is None or not port.writable:
+            return
+        out: list[Message] = list(port.control.values())
+        port.control.clear()
+        if port.open:
+            more, due = self._vectors.collect(link, limits.SEND_BYTES_MAX - control_bytes(out), now)
+            out += more
+            if due is not None and self._wake.get(link) != due:
+                self._wake[link] = due
+                effects.append(SetTimer(("flush", str(link)), due))
+        if not out:
+            return
+        port.writable = False
+        self._liveness.sent(link, now)
+        for message in out:
+            kind = type(message).__name__
+            self._sent[kind] = self._sent.get(kind, 0) + 1
+        effects.append(Send(link, tuple(out)))
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
+        if key == TICK:
+            return [*self._vectors.tick(now), SetTimer(TICK, now + SECOND)]
+        if key == PUBLISH:
+            return self._publish(now)
+        if key == liveness.TIMER:
+            effects, beats = self._liveness.tick(now)
+            for link, beat in beats:
+                port = self._ports[link]
+                if port.open and port.writable:
+                    port.control["beat"] = beat
+                    self._flush(link, now, effects)
+            return effects
+        if key == views.TIMER:
+            return self._views.plan(now)
+        if key == PENDING_TIMER:
+            return self._vectors.pending_timer(now)
+        if key[0] == "flush":
+            effects = []
+            link = LinkId(int(key[1]))
+            self._wake.pop(link, None)
+            self._flush(link, now, effects)
+            return effects
+        return []
+
+    # --- our own vector -----------------------------------------------------------------------------------------
+
+    def _set_grant(self, grant: CommonsGrant | None, now: Instant) -> list[Effect]:
+        self._grant = None if grant is None else check_grant(grant)
+        if self._grant is None:
+            self._vectors.withdraw()
+            self._publish_at = None
+            return [CancelTimer(PUBLISH)]
+        self._publish_at = now + 1 + self._rng.below(self._grant.cadence_ms * MS // 4)
+        return [SetTimer(PUBLISH, self._publish_at)]
+
+    def _publish(self, now: Instant) -> list[Effect]:
+        grant = self._grant
+        if grant is None or self._publish_at is None:
+            return []
+        cadence = grant.cadence_ms * MS
+        self._publish_at = max(self._publish_at + cadence, now + cadence // 2)
+        effects: list[Effect] = [SetTimer(PUBLISH, self._publish_at)]
+        self._seq += 1
+        record = VectorRecord(
+            self.author,
+            self.identity.key_state.rotation,
+            self._vectors.boot,
+            self._seq,
+            self._hlc_now(now),
+            COMMONS,
+            terms_of(grant),
+            grant.lease_ms,
+            grant.cadence_ms,
+            self._publisher.block(grant, now),
+        )
+        refused = self._gate("publish", record, grant.lease_ms * MS, own=True)
+        if refused is not None:
+            return [*effects, Drop(None, refused)]
+        signed = encode_vector(self.mesh.mesh_id, record)
+        effects += self._vectors.publish(Held(record, signed, self.identity.sign(signed), now, None))
+        self._notice(effects, now)
+        return effects
+
+    def _hlc_now(self, now: Instant) -> int:
+        offset = self._vectors.utc_offset_ms
+        if offset is None:
+            return 0
+        self._hlc = max(self._hlc + 1, hlc_pack(now // MS + offset, 0))
+        return self._hlc
+
+    def _gate(self, purpose: str, record: VectorRecord, lease_left_us: int, *, own: bool) -> Reason | None:
+        """Every machine that touches data comes through here."""
+        return decide(
+            Purpose(purpose),
+            audience=record.audience,
+            terms=record.terms,
+            dims=record.block.dims,
+            lease_left_us=lease_left_us,
+            grant=self._grant if own else None,
+            own=own,
+        ).reason
+
+    # --- what outsiders see -------------------------------------------------------------------------------------
+
+    def statistics(self, now: Instant) -> NodeStatistics:
+        """An immutable picture of everything this hub knows at ``now``."""
+        presence = self._lookout.presence(self.author, self._ports, now)
+        inside = frozenset(presence.inside)
+        shelf = self._vectors.shelf
+        return NodeStatistics(
+            now,
+            self.author,
+            self._vectors.boot,
+            self._seq,
+            self.mesh.admission,
+            tuple(
+                link_statistics(link, port, self._liveness, self._vectors.lanes.get(link), now)
+                for link, port in self._ports.items()
+            ),
+            tuple(author_statistics(held, self.author, self._ports, now) for held in shown(shelf, now)),
+            crowd(shelf, inside, now),
+            presence.inside,
+            presence.out,
+            self._views.exiles(),
+            len(self._views.known()),
+            self._grant is not None,
+            self._vectors.utc_offset_ms is not None,
+            self._vectors.verified,
+            dict(self._drops),
+            dict(self._received),
+            dict(self._sent),
+        )

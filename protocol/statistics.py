@@ -1,0 +1,73 @@
+"""Immutable snapshots of a Node: what outsiders read instead of private attributes. Times in microseconds of boot
+time unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.clock import Duration, Instant
+from protocol.collective.aggregate import Crowd
+from protocol.ids import AuthorId, LinkId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatistics:
+    """One link, open once both HELLOs have passed."""
+
+    link: LinkId
+    peer: AuthorId
+    initiator: bool
+    open: bool
+    up_us: Duration
+    silent_us: Duration
+    rtt_us: Duration | None
+    agent: str
+    waiting: int
+    lazy: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorStatistics:
+    """One author's newest vector; ``values`` are (dimension name, value or None, sd or None), in its unit.
+
+    ``hops``: 0 self, 1 linked, 2 linked with a neighbor, None further or unknown.
+    """
+
+    author: AuthorId
+    rotation: int
+    boot: int
+    seq: int
+    age_us: Duration
+    lease_left_us: Duration
+    cadence_ms: int
+    quality: float
+    method: int
+    terms: int
+    hops: int | None
+    own: bool
+    values: tuple[tuple[str, float | None, float | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
+
+    at: Instant
+    author: AuthorId
+    boot: int
+    seq: int
+    admission: str
+    links: tuple[LinkStatistics, ...]
+    authors: tuple[AuthorStatistics, ...]
+    crowd: Crowd
+    in_reach: tuple[AuthorId, ...]
+    out_of_reach: tuple[tuple[AuthorId, Instant], ...]
+    exiles: tuple[AuthorId, ...]
+    known_peers: int
+    sharing: bool
+    date_known: bool
+    verified: int
+    drops: dict[str, int]
+    received: dict[str, int]
+    sent: dict[str, int]
