@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 PYTHON ?=
 # Newest first; the first one that is 3.11 or newer and can make an environment wins. `make PYTHON=...` goes before.
 PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3
+# Byte-compiled at first use instead of here, since compiling them takes longer than installing them.
+TOOLS := /(hypothesis|mypy|mypyc|numpy|pip|_pytest|pygments|setuptools)/
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
@@ -57,7 +59,8 @@ $(READY): pyproject.toml requirements.lock
 			|| { echo "make: $$maker could not make $(VENV); is this folder writable, and is the disk full?" >&2; exit 2; }; \
 	fi
 	@echo "Installing the locked versions into $(VENV)"
-	@$(PIP) install -qq --require-hashes -r requirements.lock \
+	@$(PIP) install -qq --no-compile --require-hashes -r requirements.lock \
 		|| { echo "make: the packages of requirements.lock could not be installed (the reason is above)" >&2; exit 2; }
 	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@$(VENV_PYTHON) -m compileall -qq -j 0 -x '$(TOOLS)' $(VENV)/lib
 	@touch $@

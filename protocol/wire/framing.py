@@ -32,6 +32,32 @@ class FrameReader:
         """Bytes held that do not make a whole frame yet."""
         return len(self._buffer)
 
+    def push(self, data: bytes) -> None:
+        """Add bytes without looking at them."""
+        self._buffer += data
+
+    def pop(self) -> bytes | None:
+        """The next whole frame of what was pushed, or None.
+
+        Raises:
+            DecodeError: as :meth:`feed`.
+        """
+        if len(self._buffer) < 2:
+            return None
+        size = self._size(self._buffer, 0)
+        if len(self._buffer) - 2 < size:
+            return None
+        body, self._buffer = self._buffer[2 : 2 + size], self._buffer[2 + size :]
+        return body
+
+    def _size(self, buffer: bytes, at: int) -> int:
+        size = (buffer[at] << 8) | buffer[at + 1]
+        if size == 0:
+            raise DecodeError(Reason.FRAME_EMPTY)
+        if size > self.limit:
+            raise DecodeError(Reason.FRAME_TOO_LARGE, f"{size} > {self.limit}")
+        return size
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that ``data`` completes, in order.
 
@@ -43,11 +69,7 @@ class FrameReader:
         at = 0
         end = len(buffer)
         while end - at >= 2:
-            size = (buffer[at] << 8) | buffer[at + 1]
-            if size == 0:
-                raise DecodeError(Reason.FRAME_EMPTY)
-            if size > self.limit:
-                raise DecodeError(Reason.FRAME_TOO_LARGE, f"{size} > {self.limit}")
+            size = self._size(buffer, at)
             if end - at - 2 < size:
                 break
             frames.append(buffer[at + 2 : at + 2 + size])

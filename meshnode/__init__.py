@@ -1,0 +1,1 @@
+"""The hub daemon: Trio plumbing around one protocol.Node."""

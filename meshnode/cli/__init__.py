@@ -1,0 +1,1 @@
+"""What a person types. Plain verbs import no trio and answer in a quarter of a second."""

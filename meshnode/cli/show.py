@@ -1,0 +1,121 @@
+"""Texts for people; every figure comes with its uncertainty, its sample and how it was computed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+_BAR = 21
+
+
+def _number(value: float | None, form: str = "+.2f") -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def gauge(value: float | None, sd: float | None) -> str:
+    """A line from -1 to 1 with the value and, where there is room, its standard deviation on both sides."""
+    cells = ["·"] * _BAR
+    if value is None:
+        return "".join(cells)
+    at = round((value + 1) / 2 * (_BAR - 1))
+    if sd is not None:
+        reach = round(sd / 2 * (_BAR - 1))
+        for cell in range(max(0, at - reach), min(_BAR - 1, at + reach) + 1):
+            cells[cell] = "─"
+    cells[at] = "●"
+    return "".join(cells)
+
+
+def crowd_text(crowd: dict[str, Any]) -> str:
+    """One sentence about who is here and how the crowd feels."""
+    gone = crowd["out_of_reach"]
+    here = f"we are {crowd['in_reach']} now"
+    if gone:
+        longest = max(entry["for_s"] for entry in gone)
+        here += f", {len(gone)} are out of reach (for up to {longest:.0f} s)"
+    if crowd["mean"] is None:
+        return f"{here}; no crowd figure: {crowd['reason']}"
+    return (
+        f"{here}; arousal {_number(crowd['mean'])} ± {crowd['mean_se']:.2f} (standard error), spread {crowd['spread']:.2f}, "
+        f"n = {crowd['n']}, {crowd['left_out']} left out for quality, {crowd['method']}"
+    )
+
+
+def author_row(line: dict[str, Any]) -> str:
+    """One person."""
+    arousal = line["values"].get("arousal", {"value": None, "sd": None})
+    value, sd = arousal["value"], arousal["sd"]
+    state = "self" if line["own"] else "linked" if line["linked"] else "relayed" if line["in_reach"] else "out of reach"
+    hops = "?" if line["hops"] is None else str(line["hops"])
+    shown = f"{_number(value)} ± {_number(sd, '.2f')}" if value is not None else "unknown"
+    return (
+        f"{line['author'][:10]}  {gauge(value, sd)}  {shown:<16} quality {line['quality']:.2f}  "
+        f"age {line['age_ms'] / 1000:4.1f} s  hops {hops}  {state}"
+    )
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The whole status for a terminal."""
+    mesh = status["mesh"]
+    sharing = "sharing with the commons" if status["sharing"] else "sharing nothing"
+    lines = [
+        f"hub {status['author'][:10]}, boot {status['boot']}, {sharing}; {mesh['admission']} mesh {mesh['name']!r}, "
+        f"readable by {mesh['readable_by']}",
+        crowd_text(status["crowd"]),
+        "arousal is inferred from the body and may be wrong; -1 calm ... +1 stirred",
+    ]
+    lines += [author_row(line) for line in status["authors"]]
+    links = status["links"]
+    lines.append(
+        f"{sum(link['state'] == 'open' for link in links)} links, {len(status['exiles'])} lost and being dialled"
+    )
+    refused = ", ".join(f"{reason} {count}" for reason, count in status["counters"]["dropped"].items())
+    lines.append(f"refused: {refused or 'nothing'}")
+    lines += [f"note: {notice}" for notice in status["notices"]]
+    return "\n".join(lines)
+
+
+def peers_text(status: dict[str, Any]) -> str:
+    """Links and lost peers for a terminal."""
+    lines = [
+        f"{link['peer'][:10]}  {link['state']:<8} up {link['up_s']:8.1f} s  silent {link['silent_ms'] / 1000:4.1f} s  "
+        f"round trip {'unknown' if link['rtt_ms'] is None else format(link['rtt_ms'], '.1f') + ' ms':<10}  "
+        f"{'dialled by us' if link['dialled_by_us'] else 'dialled by it'}  {link['agent']}"
+        for link in status["links"]
+    ]
+    lines += [f"{exile[:10]}  lost; being dialled" for exile in status["exiles"]]
+    lines.append(f"{len(status['links'])} links, {status['known_peers']} peers known")
+    mdns = status["mdns"]
+    if mdns is not None:
+        visible = "visible" if mdns["announced"] else f"not visible ({mdns['fault']})"
+        lines.append(
+            f"multicast DNS: {visible}, {mdns['candidates']} candidates, {mdns['foreign']} of other meshes ignored"
+        )
+    return "\n".join(lines)
+
+
+def identity_lines(state_dir: Path) -> list[dict[str, Any]]:
+    """The identities in a state directory, read without its lock (a running hub holds it).
+
+    Raises:
+        StoreError: the key file is damaged or exposed.
+    """
+    from meshnode.keystore import read_meshes
+    from protocol.identity import decode_key_state
+
+    if not os.path.exists(state_dir / "keys.json"):
+        return []
+    out = []
+    for stored in read_meshes(state_dir):
+        state = decode_key_state(stored.key_states[-1], stored.mesh_id)
+        out.append(
+            {
+                "author": state.author.hex(),
+                "mesh": stored.name,
+                "mesh_id": stored.mesh_id.hex(),
+                "admission": stored.admission,
+                "rotation": state.rotation,
+            }
+        )
+    return out

@@ -1,0 +1,115 @@
+"""The control socket: a Unix socket that only this hub's owner can open, one JSON object a line each way.
+
+Invariants: a request has at most 64 KiB; an unknown or malformed one gets an error object and costs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshnode import view
+from protocol.errors import StoreError
+
+if TYPE_CHECKING:
+    from meshnode.daemon import Hub
+
+REQUEST_BYTES_MAX = 65_536
+PATH_BYTES_MAX = 107
+CLIENTS_MAX = 16
+
+
+def socket_path(state_dir: Path) -> Path:
+    """Where the control socket of a state directory is.
+
+    Raises:
+        StoreError: the path is longer than the kernel allows.
+    """
+    path = state_dir / "control.sock"
+    if len(os.fsencode(path)) > PATH_BYTES_MAX:
+        raise StoreError(f"{path} is longer than {PATH_BYTES_MAX} bytes: set hub.state_dir to a shorter path")
+    return path
+
+
+async def serve_control(hub: Hub, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Answer until cancelled; the socket file is removed at the end."""
+    path = socket_path(path.parent)
+    path.unlink(missing_ok=True)  # the state directory's lock says that no daemon lives there
+    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            await sock.bind(os.fsencode(path))
+        finally:
+            os.umask(before)
+        os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
+        sock.listen(CLIENTS_MAX)
+        limit = trio.CapacityLimiter(CLIENTS_MAX)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                client, _ = await sock.accept()
+                nursery.start_soon(_serve, hub, trio.SocketStream(client), limit)
+    finally:
+        sock.close()
+        path.unlink(missing_ok=True)
+
+
+async def _serve(hub: Hub, stream: trio.SocketStream, limit: trio.CapacityLimiter) -> None:
+    async with limit, stream:
+        buffer = b""
+        try:
+            while True:
+                while b"\n" not in buffer:
+                    chunk = await stream.receive_some(16_384)
+                    if not chunk or len(buffer) > REQUEST_BYTES_MAX:
+                        return
+                    buffer += chunk
+                line, _, buffer = buffer.partition(b"\n")
+                await stream.send_all(json.dumps(answer(hub, line)).encode() + b"\n")
+        except trio.BrokenResourceError:
+            return
+
+
+def answer(hub: Hub, line: bytes) -> dict[str, object]:
+    """The answer to one request line; never raises."""
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        return {"error": "a request is one JSON object a line"}
+    if not isinstance(request, dict):
+        return {"error": "a request is a JSON object"}
+    command = request.get("cmd")
+    if command == "status":
+        return view.status(hub)
+    if isinstance(command, str) and command.startswith("lab."):
+        return _lab(hub, command, request)
+    return {"error": f"unknown command {str(command)[:64]!r}"}
+
+
+def _lab(hub: Hub, command: str, request: dict[str, object]) -> dict[str, object]:
+    if hub.lab is None or hub.recorder is None:
+        return {"error": "this hub was not started with --lab"}
+    if command == "lab.cut":
+        authors, ports = request.get("authors"), request.get("ports")
+        if not isinstance(authors, list) or not isinstance(ports, list):
+            return {"error": "lab.cut needs lists 'authors' and 'ports'"}
+        try:
+            beyond = [bytes.fromhex(author) for author in authors]
+        except (TypeError, ValueError):
+            return {"error": "'authors' are hex ids"}
+        hub.lab.cut(beyond, [port for port in ports if isinstance(port, int)])
+        return {"cut": len(beyond)}
+    if command == "lab.heal":
+        hub.lab.heal()
+        if hub.mdns is not None:
+            hub.mdns.offer_again()
+        return {"cut": 0}
+    if command == "lab.record":
+        return hub.recorder.dump()
+    return {"error": f"unknown command {command[:64]!r}"}

@@ -1,0 +1,335 @@
+"""One hub: opens its state, listens, discovers, senses, and lets the Node decide everything else."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from meshnode.clock import boot_us, utc_ms
+from meshnode.config import HubConfig
+from meshnode.control import serve_control
+from meshnode.discovery.candidate import Candidate
+from meshnode.discovery.interfaces import network_interfaces, reachable_addresses, watch_interfaces
+from meshnode.discovery.mdns import MdnsHandle, MdnsSettings, run_mdns
+from meshnode.discovery.static import parse_peer
+from meshnode.driver import Driver
+from meshnode.entropy import entropy, fresh_seed
+from meshnode.identities import Opened, open_identity
+from meshnode.keystore import StateDirectory
+from meshnode.observe import Events, say
+from meshnode.recorder import Recorder
+from meshnode.sensing.source import run_sensing
+from meshnode.transport.admission import Admission
+from meshnode.transport.base import Transport
+from meshnode.transport.greeting import Greeted, greet
+from meshnode.transport.lab import Lab, LabTransport
+from meshnode.transport.link import Link
+from meshnode.transport.tcp import Tcp
+from meshnode.utc import utc_error_ms
+from protocol.clock import SECOND
+from protocol.crypto import DhKey
+from protocol.effects import Connect
+from protocol.errors import Reason, RemoteProtocolError, TransportError
+from protocol.ids import AuthorId, LinkId
+from protocol.inputs import (
+    Address,
+    CommonsGrant,
+    DialFailed,
+    InterfaceChanged,
+    Leave,
+    LinkUp,
+    PeerSeen,
+    Publish,
+    Reading,
+    SetGrant,
+    Started,
+    UtcObserved,
+)
+from protocol.limits import HANDSHAKE_US
+from protocol.link.handshake import Handshake
+from protocol.membership.views import ViewsConfig
+from protocol.node import Node, NodeConfig
+from protocol.rng import Rng
+from protocol.statistics import NodeStatistics
+from protocol.wire.registry import BY_NAME
+
+UTC_EVERY_S = 60.0
+LEAVE_S = 1.0
+AGENT = "meshnode/0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is not a setting: ``lab`` opens the rehearsal's fault port; ``transport`` replaces TCP in tests;
+    ``node`` overrides the Node's own settings."""
+
+    lab: bool = False
+    transport: Transport | None = None
+    node: NodeConfig | None = None
+
+
+def grant_of(config: HubConfig) -> CommonsGrant | None:
+    """What the settings let every admitted hub read; None is the default."""
+    share = config.share
+    if not share.enabled:
+        return None
+    dims = tuple(sorted(BY_NAME[name].id for name in share.dimensions))
+    return CommonsGrant(
+        dims, share.levels, share.cadence_ms, share.lease_ms, share.relay, share.aggregate, share.record
+    )
+
+
+@dataclass(slots=True)
+class Hub:
+    """The running hub, as the control socket and the tests see it."""
+
+    config: HubConfig
+    opened: Opened
+    driver: Driver
+    events: Events
+    admission: Admission
+    lab: Lab | None
+    listen: Address = ("", 0)
+    addresses: tuple[Address, ...] = ()
+    mdns: MdnsHandle | None = None
+    recorder: Recorder | None = None
+    ready_us: int = 0
+
+    def statistics(self) -> NodeStatistics:
+        """The Node's picture now."""
+        return self.driver.node.statistics(boot_us())
+
+
+class _Daemon:
+    """Holds what the tasks of one hub share."""
+
+    def __init__(self, state: StateDirectory, config: HubConfig, options: RunOptions, nursery: trio.Nursery) -> None:
+        self._state = state
+        self._nursery = nursery
+        self._static = DhKey(entropy(32))
+        self._link_count = 0
+        opened = open_identity(state, config, entropy)
+        if opened.next_key is not None:
+            say("next-key", f"the key that can replace this hub's is in {opened.next_key}: move it off this machine")
+        self._key_states = dict(enumerate(state.peer_key_states(opened.mesh.mesh_id)))
+        lab = Lab() if options.lab else None
+        transport: Transport = options.transport if options.transport is not None else Tcp()
+        self._transport = transport if lab is None else LabTransport(transport, lab)
+        target = config.peers.max_links
+        node_config = options.node or NodeConfig(
+            agent=AGENT, views=ViewsConfig(links_target=target, links_max=max(16, target))
+        )
+        node = Node(opened.mesh, opened.identity, Rng(fresh_seed()), node_config)
+        events = Events()
+        driver = Driver(
+            node,
+            boot_us,
+            dial=lambda connect: nursery.start_soon(self._connect, connect),
+            store_boot=self._raise_boot,
+            store_key_state=self._store_key_state,
+            observe=events.observe,
+        )
+        self.hub = Hub(config, opened, driver, events, Admission(), lab)
+
+    # --- persistence --------------------------------------------------------------------------------------------
+
+    def _raise_boot(self, boot: int) -> None:
+        self._state.next_boot(above=boot - 1)
+
+    def _store_key_state(self, author: AuthorId, encoded: bytes) -> None:
+        mesh_id = self.hub.opened.mesh.mesh_id
+        self._key_states = dict(enumerate([*self._key_states.values(), encoded][-256:]))
+        self._state.put_peer_key_states(mesh_id, tuple(self._key_states.values()))
+        say("rotation", f"{author[:5].hex()} has a new key", author=author.hex())
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def _handshake(self, *, initiator: bool, expected: AuthorId | None = None) -> Handshake:
+        opened = self.hub.opened
+        return Handshake(
+            initiator=initiator,
+            mesh=opened.mesh,
+            identity=opened.identity,
+            static=self._static,
+            ephemeral=DhKey(entropy(32)),
+            expected=expected,
+        )
+
+    async def _connect(self, connect: Connect) -> None:
+        reason = "no address"
+        for address in connect.addresses:
+            try:
+                with trio.fail_after(connect.timeout_us / SECOND):
+                    sock = await self._transport.dial(address)
+            except trio.TooSlowError:
+                reason = "dial timed out"
+                continue
+            except TransportError as fault:
+                reason = str(fault)
+                continue
+            greeted = await self._greet(sock, self._handshake(initiator=True, expected=connect.expected), True)
+            if isinstance(greeted, Greeted):
+                self._adopt(sock, greeted, address, connect.dial)
+                return
+            reason = greeted
+        self.hub.driver.feed(DialFailed(connect.dial, reason))
+
+    async def _greet(self, sock: socket.socket, handshake: Handshake, initiator: bool) -> Greeted | str:
+        """The established link, or why there is none; the socket is then closed."""
+        kept = False
+        try:
+            with trio.fail_after(HANDSHAKE_US / SECOND):
+                greeted = await greet(sock, handshake, initiator=initiator)
+            kept = True
+            return greeted
+        except trio.TooSlowError:
+            self.hub.driver.count(Reason.HANDSHAKE_TIMEOUT)
+            return Reason.HANDSHAKE_TIMEOUT
+        except RemoteProtocolError as fault:
+            self.hub.driver.count(fault.reason)
+            return fault.reason
+        except TransportError as fault:
+            return str(fault)
+        finally:
+            if not kept:
+                sock.close()
+
+    def accept(self, sock: socket.socket, host: str) -> None:
+        """A stranger has connected: give it a place among the pending, or close."""
+        scope = trio.CancelScope()
+        ticket = self.hub.admission.enter(host, scope.cancel, boot_us())
+        if ticket is None:
+            self.hub.driver.count(Reason.HANDSHAKE_LIMIT)
+            sock.close()
+            return
+        self._nursery.start_soon(self._answer, sock, scope, ticket)
+
+    async def _answer(self, sock: socket.socket, scope: trio.CancelScope, ticket: int) -> None:
+        greeted: Greeted | str = Reason.HANDSHAKE_LIMIT
+        try:
+            with scope:
+                greeted = await self._greet(sock, self._handshake(initiator=False), False)
+        finally:
+            self.hub.admission.leave(ticket)
+        if isinstance(greeted, Greeted):
+            self._adopt(sock, greeted, None, None)
+        elif scope.cancelled_caught:
+            self.hub.driver.count(Reason.HANDSHAKE_LIMIT)
+
+    def _adopt(self, sock: socket.socket, greeted: Greeted, address: Address | None, dial: int | None) -> None:
+        self._link_count += 1
+        link = LinkId(self._link_count)
+        there = greeted.established
+        driver = self.hub.driver
+        port = Link(link, there.peer, sock, there.channel, greeted.reader, driver, self.hub.lab)
+        driver.links[link] = port
+        self._nursery.start_soon(self._run_link, port)
+        driver.feed(LinkUp(link, there.peer, there.key_state.encoded, there.initiator, address, dial))
+
+    async def _run_link(self, port: Link) -> None:
+        try:
+            await port.run()
+        finally:
+            self.hub.driver.links.pop(port.link, None)
+
+    # --- the world ----------------------------------------------------------------------------------------------
+
+    def sighted(self, candidate: Candidate, expected: AuthorId | None = None) -> None:
+        """Discovery has found somebody."""
+        self.hub.driver.feed(PeerSeen(candidate.name, candidate.addresses, expected))
+
+    def sensed(self, reading: Reading) -> None:
+        """The sensors have spoken."""
+        self.hub.driver.feed(Publish(reading))
+
+    async def watch_date(self) -> None:
+        """Tell the Node the date, and whether anybody vouches for it."""
+        while True:
+            self.hub.driver.feed(UtcObserved(utc_ms(), utc_error_ms()))
+            await trio.sleep(UTC_EVERY_S)
+
+    async def relocate(self) -> None:
+        """Addresses or interfaces have changed."""
+        hub = self.hub
+        addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
+        say("interfaces", f"this hub is now reachable at {len(addresses)} addresses")
+        hub.addresses = addresses
+        hub.driver.feed(InterfaceChanged(addresses))
+        if hub.mdns is not None:
+            await hub.mdns.refresh_interfaces()
+
+    async def start(self) -> None:
+        """Listen, then tell the Node that it lives, then open every other eye and ear."""
+        hub, nursery, config = self.hub, self._nursery, self.hub.config
+        boot = self._state.next_boot()
+        hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
+        hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
+        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses))
+        hub.driver.feed(SetGrant(grant_of(config)))
+        nursery.start_soon(hub.driver.run_timers)
+        nursery.start_soon(self.watch_date)
+        for text in config.peers.static:
+            peer = parse_peer(text)
+            self.sighted(peer.candidate, peer.author)
+        if config.discovery.mdns:
+            lab = hub.lab if hub.lab is not None else Lab()  # a lab that cuts nothing hides nothing
+            settings = MdnsSettings(
+                mesh=hub.opened.mesh,
+                port=hub.listen[1],
+                listen_host=hub.listen[0],
+                interfaces=config.discovery.interfaces,
+                hide=lab.hides,
+            )
+            hub.mdns = await nursery.start(run_mdns, settings, self.sighted)
+        await nursery.start(watch_interfaces, self.relocate)
+        await run_sensing(config.sensing, nursery, self.sensed)
+        if hub.lab is not None:
+            hub.recorder = Recorder(hub.driver.node, boot_us)
+            nursery.start_soon(hub.recorder.run)
+
+
+@asynccontextmanager
+async def open_hub(config: HubConfig, options: RunOptions = RunOptions()) -> AsyncIterator[Hub]:
+    """A running hub; leaving the block says BYE to everybody and ends every task.
+
+    Raises:
+        MeshError: a setting, the state directory or an address is not usable; nothing is left running.
+    """
+    with StateDirectory(config.hub.state_dir) as state:
+        async with trio.open_nursery() as nursery:
+            daemon = _Daemon(state, config, options, nursery)
+            await daemon.start()
+            hub = daemon.hub
+            control = Path(config.hub.state_dir) / "control.sock"
+            await nursery.start(serve_control, hub, control)
+            hub.ready_us = boot_us()
+            try:
+                yield hub
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_S):
+                    await _leave(hub)
+                nursery.cancel_scope.cancel()
+
+
+async def _leave(hub: Hub) -> None:
+    if hub.lab is not None:
+        hub.lab.close()
+    hub.driver.feed(Leave())
+    while hub.driver.links:
+        await trio.sleep(0.01)
+
+
+async def run_until_signal(config: HubConfig, options: RunOptions, on_ready: Callable[[Hub], Awaitable[None]]) -> None:
+    """Run a hub until SIGINT or SIGTERM."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with open_hub(config, options) as hub:
+            await on_ready(hub)
+            async for number in signals:
+                say("stop", f"leaving on signal {number}")
+                break

@@ -1,0 +1,74 @@
+"""Drives one protocol.link.Handshake over a socket. The caller bounds the time; this bounds the bytes."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import trio
+
+from protocol.errors import TransportError
+from protocol.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX
+from protocol.link.handshake import Established, Handshake
+from protocol.wire.framing import FrameReader, frame
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """An established link and its reader, which may already hold bytes that came after the handshake."""
+
+    established: Established
+    reader: FrameReader
+
+
+async def greet(sock: socket.socket, handshake: Handshake, *, initiator: bool) -> Greeted:
+    """Run the handshake to its end.
+
+    Raises:
+        RemoteProtocolError: refused (HandshakeError, or a frame length); only handshake bytes were sent.
+        TransportError: the stream ended first.
+    """
+    reader = FrameReader(HANDSHAKE_BYTES_MAX)
+    if initiator:
+        await send_all(sock, frame(handshake.start()))
+    while True:
+        body = reader.pop()
+        while body is None:
+            reader.push(await _receive(sock))
+            body = reader.pop()
+        progress = handshake.receive(body)
+        if progress.reply is not None:
+            await send_all(sock, frame(progress.reply))
+        if progress.established is not None:
+            reader.limit = FRAME_BYTES_MAX
+            return Greeted(progress.established, reader)
+
+
+async def send_all(sock: socket.socket, data: bytes) -> None:
+    """Write everything.
+
+    Raises:
+        TransportError: the stream is gone.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[sock.send(view) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+        except OSError as fault:
+            raise TransportError(str(fault)) from fault
+
+
+async def _receive(sock: socket.socket) -> bytes:
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        try:
+            data = sock.recv(4_096)
+        except BlockingIOError:
+            continue
+        except OSError as fault:
+            raise TransportError(str(fault)) from fault
+        if not data:
+            raise TransportError("closed during the handshake")
+        return data

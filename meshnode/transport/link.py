@@ -1,0 +1,184 @@
+"""One authenticated link: plaintext messages in, sealed frames on a socket out, and back.
+
+``send`` writes at once and reports writable at once if the kernel took everything; only what is left over waits for
+a task. There is never more than one unsent frame: what comes later coalesces in the Node. Invariant: at most
+``FRAME_BYTES_MAX`` + 2 bytes are buffered for sending.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Protocol
+
+import trio
+
+from meshnode.transport.lab import BUFFER_BYTES_MAX, Lab
+from protocol.errors import CloseCode, Reason, RemoteProtocolError
+from protocol.ids import AuthorId, LinkId
+from protocol.inputs import FrameReceived, Input, LinkDown, LinkWritable
+from protocol.link.channel import Channel
+from protocol.wire.framing import FrameReader, frame
+from protocol.wire.messages import Bye, Message, encode_frame
+
+READ_BYTES = 65_536
+SLOW_S = 10.0
+LINGER_S = 0.5
+
+
+class Feeder(Protocol):
+    """What a link tells its driver."""
+
+    def feed(self, *inputs: Input) -> None: ...
+
+    def count(self, reason: Reason) -> None: ...
+
+
+class Link:
+    """Owned by the driver; ``run`` is its only task."""
+
+    def __init__(
+        self,
+        link: LinkId,
+        peer: AuthorId,
+        sock: socket.socket,
+        channel: Channel,
+        reader: FrameReader,
+        driver: Feeder,
+        lab: Lab | None,
+    ) -> None:
+        self.link = link
+        self.peer = peer
+        self._sock = sock
+        self._channel = channel
+        self._reader = reader
+        self._driver = driver
+        self._lab = lab
+        self._unsent = b""
+        self._wake = trio.Event()
+        self._scope = trio.CancelScope()
+        self._code: int | None = None
+        self._closed = False
+        self.bytes_out = 0
+        self.bytes_in = 0
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def send(self, messages: tuple[Message, ...]) -> bool:
+        """Seal and write; True if all of it has left. The driver calls this only on a writable link."""
+        if self._closed:
+            return False
+        try:
+            sealed = self._channel.seal(encode_frame(messages))
+        except RemoteProtocolError as fault:
+            self._driver.count(fault.reason)
+            self._end(None)
+            return False
+        self._unsent += frame(sealed)
+        if self._lab is not None and self._lab.blocks(self.peer):
+            self._wake.set()
+            return len(self._unsent) < BUFFER_BYTES_MAX
+        self._write()
+        if self._unsent:
+            self._wake.set()
+            return False
+        return True
+
+    def _write(self) -> None:
+        try:
+            sent = self._sock.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(None)
+            return
+        self.bytes_out += sent
+        self._unsent = self._unsent[sent:]
+
+    def disconnect(self, code: CloseCode) -> None:
+        """Say BYE if the link can take it now, and end."""
+        if self._closed:
+            return
+        if not self._unsent:
+            self.send((Bye(int(code)),))
+        self._end(int(code))
+
+    def _end(self, code: int | None) -> None:
+        if not self._closed:
+            self._closed = True
+            self._code = code
+            self._scope.cancel()
+
+    # --- the task -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read, and write what is left over, until the link ends; then tell the driver."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write_rest)
+                    await self._read()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._closed = True
+            self._driver.feed(LinkDown(self.link, self._code))
+            with trio.CancelScope(shield=True):
+                await self._close()
+
+    async def _close(self) -> None:
+        if self._lab is not None and self._lab.blocks(self.peer):
+            self._lab.bury(self._sock)
+            return
+        with contextlib.suppress(OSError):
+            # Let BYE arrive: closing with unread bytes would reset the connection and lose it.
+            self._sock.shutdown(socket.SHUT_WR)
+            with trio.move_on_after(LINGER_S):
+                while True:
+                    await trio.lowlevel.wait_readable(self._sock)
+                    if not self._sock.recv(READ_BYTES):
+                        break
+        self._sock.close()
+
+    async def _read(self) -> None:
+        data = b""  # what the handshake's last read brought along
+        sock, reader, channel, driver = self._sock, self._reader, self._channel, self._driver
+        while True:
+            try:
+                frames = reader.feed(data)
+                if frames:
+                    driver.feed(*[FrameReceived(self.link, channel.open(body)) for body in frames])
+            except RemoteProtocolError as fault:
+                driver.count(fault.reason)
+                return
+            if self._closed:
+                return
+            data = b""
+            await trio.lowlevel.wait_readable(sock)
+            while self._lab is not None and self._lab.blocks(self.peer):
+                await self._lab.changed()
+            try:
+                data = sock.recv(READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            self.bytes_in += len(data)
+
+    async def _write_rest(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            while self._unsent:
+                if self._lab is not None and self._lab.blocks(self.peer):
+                    await self._lab.changed()
+                    continue
+                with trio.move_on_after(SLOW_S) as patience:
+                    await trio.lowlevel.wait_writable(self._sock)
+                if patience.cancelled_caught:
+                    self._driver.count(Reason.LINK_SLOW)
+                    self._end(None)
+                self._write()
+            if not self._closed:
+                self._driver.feed(LinkWritable(self.link))

@@ -1,0 +1,1 @@
+"""Everything that checks the project; `python -m tests.check` runs it."""

@@ -1,0 +1,1 @@
+"""Tests of meshnode's parts that need no network."""
