@@ -102,6 +102,7 @@ class SensingSection:
     source: Literal["none", "replay"]
     path: Path | None
     speed: float
+    offset_s: float
     loop: bool
 
 

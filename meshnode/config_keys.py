@@ -365,6 +365,15 @@ KEYS: Final = (
     ),
     Key(
         section="sensing",
+        option="offset_s",
+        kind="number",
+        default=0.0,
+        bounds="0.0..86400.0 s",
+        meaning=("Where in the recording to begin; up to five minutes before it teach the baseline.",),
+        check=_between(0.0, 86_400.0, "s"),
+    ),
+    Key(
+        section="sensing",
         option="loop",
         kind="switch",
         default=False,

@@ -26,6 +26,7 @@ class Recorder:
         self._rows: list[list[float | int | None]] = []
         self._own: dict[tuple[int, int], list[float | int | None]] = {}
         self._crowd: list[list[float | int | None]] = []
+        self._reach: list[tuple[Instant, list[int]]] = []
 
     def _index(self, author: bytes) -> int:
         return self._authors.setdefault(author, len(self._authors))
@@ -51,6 +52,9 @@ class Recorder:
             self._rows.append(row)
             if line.own and (line.boot, line.seq) not in self._own:
                 self._own[(line.boot, line.seq)] = [now - line.age_us, line.boot, line.seq, value]
+        inside = sorted(self._index(author) for author in statistics.in_reach)
+        if not self._reach or self._reach[-1][1] != inside:
+            self._reach.append((now, inside))
         crowd = statistics.crowd
         self._crowd.append(
             [now, len(statistics.in_reach), len(statistics.out_of_reach), crowd.n, crowd.mean, len(statistics.links)]
@@ -68,11 +72,13 @@ class Recorder:
         """Everything recorded.
 
         ``rows``: [at_us, author index, boot, seq, age_us, lease_left_us, hops, value]; ``own``: [made_at_us, boot,
-        seq, value]; ``crowd``: [at_us, in reach, out of reach, n, mean, links].
+        seq, value]; ``crowd``: [at_us, in reach, out of reach, n, mean, links]; ``reach``: [at_us, author indices]
+        whenever the set in reach changed.
         """
         return {
             "authors": [author.hex() for author in self._authors],
             "rows": self._rows,
             "own": list(self._own.values()),
             "crowd": self._crowd,
+            "reach": self._reach,
         }

@@ -64,7 +64,7 @@ def stages(full: bool, root: Path = ROOT) -> list[Stage]:
     ]
 
 
-def run(stage: Stage, root: Path = ROOT, limit_s: float = LIMIT_S) -> Outcome:
+def run(stage: Stage, root: Path = ROOT, limit_s: float = LIMIT_S, grace_s: float = GRACE_S) -> Outcome:
     """Run one stage, its output passed through, in a process group of its own that ends with it."""
     started = time.monotonic()
     with subprocess.Popen(stage.command, cwd=root, start_new_session=True) as process:
@@ -74,16 +74,16 @@ def run(stage: Stage, root: Path = ROOT, limit_s: float = LIMIT_S) -> Outcome:
             print(f"{stage.name}: ended after {limit_s:.0f} s, its time limit", flush=True)
             status = TIMED_OUT
         finally:
-            _end(process)
+            _end(process, grace_s)
     return Outcome(stage.name, status, time.monotonic() - started)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
     """End the stage's process group: first as Ctrl-C does, so that tests clean up, then for certain."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
+            process.wait(grace_s)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -83,6 +83,7 @@ def main() -> None:
 @click.option("--secret-file", type=click.Path(path_type=Path), help="The invite mesh whose secret is in this file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Play this recording as if it were live.")
 @click.option("--speed", type=float, help="How fast to play it (1 is real time).")
+@click.option("--offset-s", type=float, help="Where in the recording to begin.")
 @click.option("--share/--no-share", default=None, help="Let every hub of the mesh read your coarse vector.")
 @click.option("--cadence-ms", type=int, help="How often a vector is sent.")
 @click.option("--max-links", type=int, help="How many links to seek.")

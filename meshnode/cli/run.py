@@ -31,6 +31,7 @@ def overrides_of(options: dict[str, Any], state_dir: Path | None) -> dict[str, A
         "share.enabled": options["share"],
         "share.cadence_ms": options["cadence_ms"],
         "sensing.speed": options["speed"],
+        "sensing.offset_s": options["offset_s"],
     }
     if options["listen"] is not None:
         host, _, port = str(options["listen"]).rpartition(":")

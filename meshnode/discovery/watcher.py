@@ -97,6 +97,7 @@ class Watcher(RecordUpdateListener):
         self._mailbox = mailbox
         self._zeroconf: Zeroconf | None = None
         self._touched: dict[str, bool] = {}
+        self._heard: dict[tuple[str, int], list[DNSRecord]] = {}
         self._missing: dict[str, None] = {}
         self._asked_at_ms = 0.0
         self.loopback = False
@@ -132,6 +133,7 @@ class Watcher(RecordUpdateListener):
                 self._offer(zc, now, name, gone)
             except (ValueError, TypeError, LookupError) as fault:
                 self._count_malformed(fault)
+        self._heard.clear()
         if self._missing and touched and now - self._asked_at_ms >= ASK_SPACING_MS:
             self._ask_missing(zc, now)
 
@@ -140,7 +142,7 @@ class Watcher(RecordUpdateListener):
         now = current_time_millis()
         out = DNSOutgoing(_QUERY)
         out.add_question(DNSQuestion(SERVICE_TYPE, _PTR, _IN))
-        for record in zc.cache.get_all_by_details(SERVICE_TYPE, _PTR, _IN)[:CANDIDATES_MAX]:
+        for record in zc.cache.get_all_by_details(SERVICE_TYPE, _PTR, _IN)[-CANDIDATES_MAX:]:
             if not record.is_stale(now) and not self._is_retired(record):
                 out.add_answer_at_time(record, now)
         zc.async_send(out)
@@ -162,9 +164,12 @@ class Watcher(RecordUpdateListener):
                 self.malformed += 1
             else:
                 self._touched[name] = record.is_expired(now)
-        elif record.is_expired(now):
             return
-        elif isinstance(record, DNSService | DNSText):
+        if record.is_expired(now):
+            return
+        if isinstance(record, DNSService | DNSText | DNSAddress):
+            self._heard.setdefault((record.name.lower(), record.type), []).append(record)
+        if isinstance(record, DNSService | DNSText):
             name = instance_of(record.name)
             if name is not None:
                 self._touched.setdefault(name, False)
@@ -181,7 +186,7 @@ class Watcher(RecordUpdateListener):
             self._missing.pop(name, None)
             self._mailbox.put(Sighting(name, None))
             return
-        texts = [record.text for record in _cached(zc, now, name, _TXT) if isinstance(record, DNSText)]
+        texts = [record.text for record in self._records(zc, now, _full(name), _TXT) if isinstance(record, DNSText)]
         verdicts = {judge(self._mesh, name, text) for text in texts}
         if verdicts and Verdict.MEMBER not in verdicts:
             self._missing.pop(name, None)
@@ -197,7 +202,7 @@ class Watcher(RecordUpdateListener):
 
     def _addresses(self, zc: Zeroconf, now: float, name: str) -> tuple[Address, ...]:
         found: list[Address] = []
-        for service in _cached(zc, now, name, _SRV):
+        for service in self._records(zc, now, _full(name), _SRV):
             if not isinstance(service, DNSService) or not service.port:
                 self.malformed += 1
                 continue
@@ -206,9 +211,19 @@ class Watcher(RecordUpdateListener):
         return ordered(found)
 
     def _hosts(self, zc: Zeroconf, now: float, server: str, kind: int) -> list[str]:
-        records = [r for r in _cached_by_full_name(zc, now, server, kind) if isinstance(r, DNSAddress)]
+        records = [r for r in self._records(zc, now, server, kind) if isinstance(r, DNSAddress)]
         hosts = [host_literal(r.address, r.scope_id, loopback=self.loopback) for r in records]
         return [host for host in hosts if host is not None]
+
+    def _records(self, zc: Zeroconf, now: float, name: str, kind: int) -> list[DNSRecord]:
+        """The newest few records that still hold: those of this packet, then the cache's, which lists them last.
+
+        The packet comes first because a cache that a flood has filled evicts what runs out soonest, which is what
+        an honest hub has just said of its host.
+        """
+        cached = [record for record in zc.cache.get_all_by_details(name, kind, _IN) if not record.is_expired(now)]
+        heard = self._heard.get((name.lower(), kind), [])
+        return list(dict.fromkeys([*heard[::-1], *cached[::-1]]))[:ALTERNATIVES_MAX]
 
     def _miss(self, name: str) -> None:
         if name in self._missing:
@@ -222,8 +237,8 @@ class Watcher(RecordUpdateListener):
         out = DNSOutgoing(_QUERY)
         for name in list(self._missing)[:ASKED_AT_ONCE_MAX]:
             self._missing[name] = self._missing.pop(name)  # those not asked yet come first next time
-            full = f"{name}.{SERVICE_TYPE}"
-            services = [record for record in _cached(zc, now, name, _SRV) if isinstance(record, DNSService)]
+            full = _full(name)
+            services = [record for record in self._records(zc, now, full, _SRV) if isinstance(record, DNSService)]
             questions = [(full, _SRV), (full, _TXT)]
             questions += [(service.server, kind) for service in services for kind in (_A, _AAAA)]
             for asked, kind in questions:
@@ -236,11 +251,5 @@ class Watcher(RecordUpdateListener):
         log.debug("mdns: a record could not be read: %s", type(fault).__name__)
 
 
-def _cached(zc: Zeroconf, now: float, name: str, kind: int) -> list[DNSRecord]:
-    return _cached_by_full_name(zc, now, f"{name}.{SERVICE_TYPE}", kind)
-
-
-def _cached_by_full_name(zc: Zeroconf, now: float, name: str, kind: int) -> list[DNSRecord]:
-    """The newest few records that still hold; the cache lists the newest last."""
-    records = [record for record in zc.cache.get_all_by_details(name, kind, _IN) if not record.is_expired(now)]
-    return records[: -ALTERNATIVES_MAX - 1 : -1]
+def _full(name: str) -> str:
+    return f"{name}.{SERVICE_TYPE}"

@@ -24,8 +24,12 @@ from meshnode.sensing.samples import Channel
 from protocol.errors import ConfigError
 
 US: Final = 1_000_000
+KILOSECOND: Final = 1_000 * US
+"""The unit in which rates are whole numbers, in us."""
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Unpacked size of one file: a day of the fastest E4 channel. A gzip bomb must not fill a hub's memory."""
+DURATION_US_MIN: Final = US
+"""A loop over less would be all seams."""
 LINE_BYTES_MAX: Final = 1024 * 1024
 """Longest line; Welltory keeps a whole recording on one."""
 RATE_HZ_MAX: Final = 1_000.0
@@ -62,11 +66,11 @@ class Signal:
 
     def at(self, index: int) -> int:
         """Signal time (us) of a sample."""
-        return self.start_us + index * (US * 1_000) // self.rate_mhz
+        return self.start_us + index * KILOSECOND // self.rate_mhz
 
     def index_at(self, time_us: int) -> int:
         """The first sample at or after a signal time, at most ``len``."""
-        due = -((self.start_us - time_us) * self.rate_mhz // (US * 1_000))
+        due = -((self.start_us - time_us) * self.rate_mhz // KILOSECOND)
         return max(0, min(len(self), due))
 
 
@@ -98,10 +102,14 @@ def load_recording(path: Path, *, pulse: bool = False) -> Recording:
         ConfigError: the recording is missing, empty or garbled; one line that names file and line.
     """
     if path.is_dir():
-        return _load_e4(path, pulse=pulse)
-    if path.is_file():
-        return _load_intervals(path)
-    raise ConfigError(f"recording {path}: no such file or folder")
+        recording = _load_e4(path, pulse=pulse)
+    elif path.is_file():
+        recording = _load_intervals(path)
+    else:
+        raise ConfigError(f"recording {path}: no such file or folder")
+    if recording.duration_us < DURATION_US_MIN:
+        raise ConfigError(f"recording {path}: lasts less than a second")
+    return recording
 
 
 def _load_e4(folder: Path, *, pulse: bool) -> Recording:
@@ -176,9 +184,13 @@ def _numbers(file: Path, number: int, line: bytes, width: int) -> list[float]:
     except ValueError:
         fields = []
     if len(fields) != width:
-        wanted = "one number" if width == 1 else f"{width} numbers"
-        raise ConfigError(f"recording {file}: line {number}: expected {wanted}, found {_shown(line)}")
+        raise _unexpected(file, number, line, width)
     return fields
+
+
+def _unexpected(file: Path, number: int, line: bytes, width: int) -> ConfigError:
+    wanted = "one number" if width == 1 else f"{width} numbers"
+    return ConfigError(f"recording {file}: line {number}: expected {wanted}, found {_shown(line)}")
 
 
 def _shown(line: bytes) -> str:
@@ -202,8 +214,15 @@ def _read_signal(file: Path, width: int) -> tuple[float, float, int, array[float
     if not 0.001 <= rate <= RATE_HZ_MAX:
         raise ConfigError(f"recording {file}: line 2: a rate of {rate:g} Hz is not within 0.001-{RATE_HZ_MAX:g} Hz")
     values = array("d")
+    count = 0
     for number, line in lines:
-        values.extend(_numbers(file, number, line, width))
+        count += width
+        try:
+            values.extend(map(float, line.split(b",")))
+        except ValueError:
+            count = -1
+        if len(values) != count:  # no number, or not as many as there are axes
+            raise _unexpected(file, number, line, width)
     if not values:
         raise ConfigError(f"recording {file}: line 3: holds no samples")
     return start, rate, width, values

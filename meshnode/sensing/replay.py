@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from meshnode.sensing.estimator.arousal import Estimator
-from meshnode.sensing.recordings import Recording, Signal
+from meshnode.sensing.recordings import KILOSECOND, Recording, Signal
 from meshnode.sensing.samples import Channel, Sample
 from protocol.clock import MS, SECOND
 from protocol.errors import ConfigError
@@ -232,10 +232,12 @@ async def play(replay: Replay, now: Callable[[], int], sink: Callable[[Reading],
 
 
 def _collect_signal(signal: Signal, first: int, end: int, base: int, out: list[Sample]) -> None:
-    values, channel, width = signal.values, signal.channel, signal.width
-    for index in range(first, end):
-        at, k = base + signal.at(index), index * width
-        if width == 3:
+    values, channel, rate_mhz = signal.values, signal.channel, signal.rate_mhz
+    start = base + signal.start_us
+    if signal.width == 3:
+        for index in range(first, end):
+            at, k = start + index * KILOSECOND // rate_mhz, 3 * index
             out.append(Sample(at, channel, values[k], values[k + 1], values[k + 2]))
-        else:
-            out.append(Sample(at, channel, values[k]))
+    else:
+        indices = range(first, end)
+        out.extend(Sample(start + index * KILOSECOND // rate_mhz, channel, values[index]) for index in indices)

@@ -27,5 +27,5 @@ async def run_sensing(settings: SensingSection, nursery: trio.Nursery, sink: Cal
         raise ConfigError("sensing.path is empty: name the recording to play")
     recording = load_recording(settings.path)
     start = boot_us()
-    player = Player(recording, start, speed=settings.speed, loop=settings.loop)
+    player = Player(recording, start, speed=settings.speed, offset_s=settings.offset_s, loop=settings.loop)
     nursery.start_soon(play, Replay(player, Estimator(), start), boot_us, sink)

@@ -284,14 +284,17 @@ class HandshakeState:
         """The next message of ours.
 
         Raises:
-            LocalProtocolError: it is not our turn.
+            LocalProtocolError: it is not our turn, or the payload is too long.
             HandshakeError: ``HANDSHAKE_LOW_ORDER``, a key the peer sent earlier is of small order.
         """
         row, following = self._step(Action.WRITE)
         out = [self._write_token(token) for token in row]
         out.append(self._symmetric.encrypt_and_hash(payload(self._symmetric.hash)))
+        message = b"".join(out)
+        if len(message) > MESSAGE_BYTES_MAX:
+            raise LocalProtocolError(f"a message of {len(message)} bytes, at most {MESSAGE_BYTES_MAX}")
         self.stage = following
-        return b"".join(out)
+        return message
 
     def read(self, message: bytes) -> Received:
         """Authenticate the peer's next message.

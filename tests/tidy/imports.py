@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 from tests.tidy.tree import Finding, Source, is_below
 
-GROUND = frozenset({"ids", "clock", "limits", "errors", "rng"})
-COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity", "statistics"})
+GROUND = frozenset({"ids", "clock", "limits", "errors", "rng", "bars"})
+COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity"})
 MACHINES = frozenset(
     {
         *("link", "membership", "gossip", "ledger", "reconcile"),
         *("glitch", "trust", "consent", "collective", "echo"),
     }
 )
-NODE = frozenset({"node", "port", "snapshot"})  # node.py and what it was split into: composition, no machines
+NODE = frozenset({"node", "port", "snapshot", "statistics"})  # node.py and its parts: they compose, and decide nothing
 LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 
 # What of the standard library computes only: it reaches no clock, socket, thread, file or ambient chance.

@@ -141,10 +141,11 @@ class Peer:
                 for arrival in self.arrivals[at:]:
                     if isinstance(arrival.message, kind) and fits(arrival.message):
                         return arrival
-                at = len(self.arrivals)
-                if self.closed or not self._changed.wait(max(0.0, deadline - now())):
-                    if at == len(self.arrivals):
-                        return None
+                at = max(since, len(self.arrivals))
+                left = deadline - now()
+                if self.closed or left <= 0:
+                    return None
+                self._changed.wait(left)
 
     def all(self, kind: type[M], fits: Callable[[M], bool] = lambda _: True) -> list[tuple[float, M]]:
         """Every message of a kind so far, with its time."""
@@ -161,10 +162,9 @@ class Peer:
         """Whether the hub closes this link in time."""
         deadline = now() + (self._seconds if within is None else within)
         with self._changed:
-            while not self.closed:
-                if not self._changed.wait(max(0.0, deadline - now())) and now() >= deadline:
-                    return self.closed
-            return True
+            while not self.closed and now() < deadline:
+                self._changed.wait(deadline - now())
+            return self.closed
 
     def alive(self) -> bool:
         """Whether the hub still answers here; it has then acted on everything sent before."""

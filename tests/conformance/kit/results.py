@@ -16,6 +16,11 @@ class Untestable(Exception):
     """This part could not be seen on this hub; the text says why."""
 
 
+def describe(fault: Exception) -> str:
+    """What an exception says, or its name if it says nothing."""
+    return str(fault) or type(fault).__name__.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The verdict on one requirement; ``seen`` is what was observed, or why nothing could be."""

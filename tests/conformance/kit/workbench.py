@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Final
 
 from tests.conformance.kit.peers import Peer, Watch
-from tests.conformance.kit.results import Failed
+from tests.conformance.kit.results import Failed, describe
 from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.keystates import Identity
 from tests.conformance.reference.meshes import open_mesh
 from tests.conformance.reference.messages import Hello, Keys, Message, Peers, VectorMessage
-from tests.conformance.reference.records import Addresses, Number, Vector, decode_vector
+from tests.conformance.reference.records import Addresses, Ignored, Number, Vector, decode_vector
 from tests.conformance.reference.sessions import ProofMaker, Session, initiate
 from tests.conformance.reference.stream import Closed, Late, Stream, dial
 from tests.conformance.reference.weather import entropy, now, sleep
@@ -83,17 +83,17 @@ class Kit:
         return VectorMessage(honest.signed, self.identity().sign(honest.signed), 0)
 
     def number(self, message: VectorMessage) -> tuple[bytes, Number]:
-        """(author, number) of a vector that came; (b"", ...) for one that cannot be read."""
+        """(author, number) of a vector that came; nobody's for one that cannot be read, which the watch has noted."""
         try:
             vector = decode_vector(message.signed, self.mesh.mesh_id)
-        except Exception as fault:  # noqa: BLE001 - the watch has judged it already
-            return str(fault).encode()[:0], (0, 0, 0)
+        except (Refused, Ignored):
+            return b"", (0, 0, 0)
         return vector.author, vector.number
 
     def of(self, author: Identity, peer: Peer, since: int = 0) -> list[int]:
         """The sequence numbers of this author's vectors that have come on a link, in order of arrival."""
-        with_index = [arrival.message for arrival in peer.arrivals[since:]]
-        numbers = [self.number(message) for message in with_index if isinstance(message, VectorMessage)]
+        arrived = [arrival.message for arrival in peer.arrivals[since:]]
+        numbers = [self.number(message) for message in arrived if isinstance(message, VectorMessage)]
         return [number[2] for who, number in numbers if who == author.author]
 
     def comes(self, peer: Peer, author: Identity, seq: int, within: float | None = None, since: int = 0) -> bool:
@@ -147,7 +147,7 @@ class Kit:
                 peer = Peer(self.session(identity), identity, self.watch, self.seconds)
             except (Refused, Closed, Late) as fault:
                 if attempt + 1 == ATTEMPTS:
-                    raise Failed(f"no handshake: {fault or type(fault).__name__}") from None
+                    raise Failed(f"no handshake: {describe(fault)}") from None
                 sleep(0.3)
                 continue
             peer.send(hello or Hello(1, None, "conformance"))

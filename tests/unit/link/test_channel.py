@@ -79,6 +79,15 @@ def test_a_frame_is_refused_and_ends_the_direction(case: str) -> None:
         assert refused.value.reason is Reason.CHANNEL_TAMPERED
 
 
+def test_a_body_longer_than_a_frame_is_refused_even_if_its_tag_fits() -> None:
+    _left, right = channels()
+    body = CipherState(FORWARD).encrypt(bytes(PLAINTEXT_BYTES_MAX + 1))
+    assert len(body) == FRAME_BYTES_MAX + 1
+    with pytest.raises(RemoteProtocolError) as refused:
+        right.open(body)
+    assert refused.value.reason is Reason.CHANNEL_TAMPERED
+
+
 def test_a_frame_opens_once() -> None:
     left, right = channels()
     body = left.seal(b"once")

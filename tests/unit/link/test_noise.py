@@ -290,10 +290,22 @@ def test_a_state_whose_payload_could_not_be_made_never_continues() -> None:
     assert state.stage is Stage.FAILED
 
 
-def test_a_message_longer_than_noise_allows_is_refused() -> None:
+def test_the_longest_message_that_noise_allows_is_read_and_a_longer_one_is_refused() -> None:
+    """The first message of XX is in the clear: nothing but its length could be wrong with it."""
+    longest = DhKey(secret(9)).public + bytes(MESSAGE_BYTES_MAX - 32)
+    assert len(engine(initiator=False, pattern="XX").read(longest).payload) == MESSAGE_BYTES_MAX - 32
     with pytest.raises(HandshakeError) as refused:
-        engine(initiator=False).read(bytes(MESSAGE_BYTES_MAX + 1))
+        engine(initiator=False, pattern="XX").read(longest + b"\x00")
     assert refused.value.reason is Reason.HANDSHAKE_BAD_MESSAGE
+
+
+def test_a_message_longer_than_noise_allows_is_not_written() -> None:
+    longest = constant(bytes(MESSAGE_BYTES_MAX - 32))
+    assert len(engine(initiator=True, pattern="XX").write(longest)) == MESSAGE_BYTES_MAX
+    state = engine(initiator=True, pattern="XX")
+    with pytest.raises(LocalProtocolError, match=str(MESSAGE_BYTES_MAX)):
+        state.write(constant(bytes(MESSAGE_BYTES_MAX - 31)))
+    assert state.stage is Stage.FAILED
 
 
 def test_a_small_order_key_is_refused_when_it_meets_ours() -> None:

@@ -274,6 +274,19 @@ def test_a_message_cut_at_any_byte_is_refused(message: int) -> None:
         assert refused.value.reason is BAD, f"cut to {cut} bytes"
 
 
+@pytest.mark.parametrize("message", [1, 2, 3])
+def test_the_bound_is_checked_before_anything_is_computed(message: int) -> None:
+    """A first byte that is no version, and a key of small order, would otherwise be what is found."""
+    victim = hub(initiator=message == 2).handshake
+    if message == 2:
+        victim.start()
+    elif message == 3:
+        reply_of(victim, OPENING)
+    with pytest.raises(HandshakeError, match=f"{HANDSHAKE_BYTES_MAX + 1} bytes") as refused:
+        victim.receive(bytes(HANDSHAKE_BYTES_MAX + 1))
+    assert refused.value.reason is BAD
+
+
 def test_a_hub_that_dials_its_own_address_notices_at_message_2() -> None:
     dialling = hub(initiator=True)
     listening = hub(initiator=False, identity=INITIATOR, static=INITIATOR_STATIC, ephemeral=ANOTHER_EPHEMERAL)

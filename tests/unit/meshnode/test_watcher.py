@@ -115,6 +115,14 @@ def test_an_address_that_comes_alone_updates_the_instances_of_its_host() -> None
     assert air.hear(address("10.0.0.9", host="elsewhere")) == ()
 
 
+def test_a_whole_announcement_is_seen_even_if_the_cache_is_too_full_to_keep_it() -> None:
+    air = Air()
+    for number in range(10_000):
+        air.cache.async_add_records([pointer(f"flood{number:011}")])
+    assert air.hear(address(), pointer(), service(), text()) == found(("10.0.0.7", 7000))
+    assert air.cache.get_all_by_details("host.local.", A, IN) == []
+
+
 def test_a_goodbye_is_passed_on() -> None:
     air = Air()
     air.hear(pointer(), service(), text(), address())

@@ -1,0 +1,1 @@
+"""Tests of the pure protocol: what went in, and what came out."""
