@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +33,7 @@ from meshnode.transport.lab import Lab, LabTransport
 from meshnode.transport.link import Link
 from meshnode.transport.tcp import Tcp
 from meshnode.utc import utc_error_ms
+from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
 from protocol.crypto import DhKey
 from protocol.effects import Connect
@@ -53,8 +55,6 @@ from protocol.inputs import (
 )
 from protocol.limits import HANDSHAKE_US
 from protocol.link.handshake import Handshake
-from protocol.membership.views import ViewsConfig
-from protocol.node import Node, NodeConfig
 from protocol.rng import Rng
 from protocol.statistics import NodeStatistics
 from protocol.wire.registry import BY_NAME
@@ -66,10 +66,12 @@ AGENT = "meshnode/0.1.0"
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is not a setting: ``lab`` opens the rehearsal's fault port; ``transport`` replaces TCP in tests;
-    ``node`` overrides the Node's own settings."""
+    """What is not a setting: ``lab`` opens the rehearsal's fault port; ``with_parent`` ends the hub when its standard
+    input does, however its parent died; ``transport`` replaces TCP in tests; ``node`` overrides the Node's own
+    settings."""
 
     lab: bool = False
+    with_parent: bool = False
     transport: Transport | None = None
     node: NodeConfig | None = None
 
@@ -326,10 +328,21 @@ async def _leave(hub: Hub) -> None:
 
 
 async def run_until_signal(config: HubConfig, options: RunOptions, on_ready: Callable[[Hub], Awaitable[None]]) -> None:
-    """Run a hub until SIGINT or SIGTERM."""
+    """Run a hub until SIGINT or SIGTERM, or the end of its parent if it was asked to follow it."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_hub(config, options) as hub:
+        async with open_hub(config, options) as hub, trio.open_nursery() as nursery:
             await on_ready(hub)
+            if options.with_parent:
+                nursery.start_soon(_follow_parent, nursery.cancel_scope)
             async for number in signals:
                 say("stop", f"leaving on signal {number}")
                 break
+            nursery.cancel_scope.cancel()
+
+
+async def _follow_parent(scope: trio.CancelScope) -> None:
+    async with trio.lowlevel.FdStream(os.dup(0)) as stream:
+        while await stream.receive_some(4_096):
+            pass
+    say("stop", "leaving: the parent process is gone")
+    scope.cancel()

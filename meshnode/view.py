@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from meshnode.clock import boot_us
-from protocol.collective.aggregate import Crowd
+from protocol import Crowd
 from protocol.statistics import AuthorStatistics, LinkStatistics, NodeStatistics
 from protocol.wire.registry import METHODS
 

@@ -191,6 +191,10 @@ class Node:
             return [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
         if up.dial is not None:
             self._views.dial_ended(up.dial)
+        if state.encoded != up.key_state:
+            # A thief of a key that was rotated away still passes the handshake; here it ends (R48).
+            stale = Reason.STALE_KEY_STATE
+            return [Drop(up.link, stale), Disconnect(up.link, CloseCode.SIGNATURE, stale)]
         effects = self._views.link_up(up.link, state.author, up.initiator, up.address, now)
         if up.link not in self._views.links:
             return effects

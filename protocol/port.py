@@ -14,7 +14,7 @@ from protocol.wire import messages as wire
 from protocol.wire.messages import Message
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Port:
     """Whether a link may write, and what must go out first.
 

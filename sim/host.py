@@ -6,6 +6,7 @@ number, key states, identity) stay. Invariant: ``boot`` was stored before the No
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,6 +58,7 @@ class Host:
     ends: dict[LinkId, End] = field(default_factory=dict)
     link_count: int = 0
     drops: dict[str, int] = field(default_factory=dict)
+    restart: Callable[[], None] | None = None
 
     @property
     def author(self) -> AuthorId:

@@ -213,15 +213,18 @@ class Network:
         self._kernel.at(arrival, self._arrive, end, item)
 
     def _hold(self, end: End, item: Item) -> None:
-        end.hold(item, self._kernel.now)
-        self._stuck[end] = None
+        if not end.gone:
+            end.hold(item, self._kernel.now)
+            self._stuck[end] = None
 
     def _left(self, end: End) -> None:
         """The frame has left its line: writable, unless too much is not acknowledged."""
         if not end.busy or not end.open:
             return
         now = self._kernel.now
-        if end.buffered(now) <= SEND_BUFFER_BYTES:
+        if now < end.free_at:
+            self._kernel.at(end.free_at, self._left, end)
+        elif end.buffered(now) <= SEND_BUFFER_BYTES:
             end.busy = False
             writable = LinkWritable(end.link)
             self._give(end.host, end.life, writable, writable)
@@ -276,7 +279,12 @@ class Network:
         self._give(host, end.life, up, up)
 
     def _refuse(self, end: End) -> None:
-        """Something came for a connection that this machine does not have: it answers with a reset."""
+        """Something came for a connection that this machine does not have: it answers with a reset.
+
+        Not after an end of its own: that one is on its way, and the daemon reads on for a while after it.
+        """
+        if end.ended:
+            return
         back = self.paths.between(end.host.index, end.peer.host.index)
         self._kernel.at(self._kernel.now + back.latency_us, self._reset, end.peer)
 
@@ -293,8 +301,12 @@ class Network:
             return
         if not end.busy:
             self._frame(end, (Bye(int(code)),))
-        self._push(end, Kind.FIN, 0)
+        self._finish(end)
         self._closed(end, int(code))
+
+    def _finish(self, end: End) -> None:
+        end.ended = True
+        self._push(end, Kind.FIN, 0)
 
     def _closed(self, end: End, code: int | None) -> None:
         end.open = False
@@ -315,8 +327,10 @@ class Network:
         """The process is gone. Its system closes the streams, unless the machine went with it."""
         for end in list(host.ends.values()):
             end.open = False
-            if not power:
-                self._push(end, Kind.FIN, 0)
+            if power:
+                end.vanish()
+            else:
+                self._finish(end)
         host.ends.clear()
 
     # --- paths that come back -----------------------------------------------------------------------------------

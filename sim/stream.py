@@ -66,6 +66,8 @@ class End:
     born_at: Instant
     peer: End = field(init=False)
     open: bool = False
+    ended: bool = False  # FIN was sent
+    gone: bool = False  # the machine lost power: nothing will be sent again
     busy: bool = False  # a frame was handed over and LinkWritable has not been given
     free_at: Instant = 0  # when the line has sent everything so far
     numbers: int = 0
@@ -91,6 +93,12 @@ class End:
             self.held_since = now
         self.held.append(item)
         self.held_bytes += item.size
+
+    def vanish(self) -> None:
+        """The machine is without power: its buffers are lost."""
+        self.gone = True
+        self.held.clear()
+        self.held_bytes = 0
 
     def buffered(self, now: Instant) -> int:
         """Bytes in the sender's buffer: all that the far side has not acknowledged by now."""

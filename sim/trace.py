@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from protocol.clock import Instant
 from protocol.effects import Effect, Emit, Send, SetTimer, ValueShown
 from protocol.inputs import Input, LinkWritable, MessagesReceived, TimerFired
-from protocol.wire.messages import Beat, Hello, Vector
+from protocol.wire.messages import Beat, Digest, Graft, Hello, Neighbors, Prune, Vector
 
 _BYTES_SHOWN: Final = 16
 _UNSHOWN: Final = frozenset({"signature"})
@@ -115,6 +115,10 @@ _WORDS: Final[dict[type, Callable[..., str]]] = {
     type(None): lambda _: "-",
     Hello: _hello,
     Beat: lambda _: "Beat",
+    Digest: lambda d: "Digest(" + ",".join([f"{e.tag.hex()}:{e.rotation}.{e.boot}.{e.seq}" for e in d.entries]) + ")",
+    Prune: lambda p: f"Prune({bytes_words(b''.join(p.tags))})",
+    Graft: lambda g: f"Graft({bytes_words(b''.join(g.tags))})",
+    Neighbors: lambda n: f"Neighbors({bytes_words(b''.join(n.authors))})",
     Vector: lambda v: f"Vector({bytes_words(v.signed)},{v.age_ms})",
     Send: lambda s: f"Send({s.link},{_messages(s.messages)})",
     MessagesReceived: lambda m: f"Received({m.link},{_messages(m.messages)})",
@@ -122,5 +126,5 @@ _WORDS: Final[dict[type, Callable[..., str]]] = {
     SetTimer: lambda t: f"SetTimer({'/'.join(t.key)},{t.at})",
     TimerFired: lambda t: f"TimerFired({'/'.join(t.key)})",
     Emit: lambda e: f"Emit({words(e.event)})",
-    ValueShown: lambda v: f"Shown({bytes_words(v.author)},{v.boot},{v.seq})",
+    ValueShown: lambda v: f"Shown({v.author.hex()},{v.boot},{v.seq})",
 }

@@ -33,7 +33,7 @@ def ask(state_dir: Path, request: dict[str, object], *, timeout_s: float = 5.0) 
             sock.connect(os.fsencode(path))
             sock.sendall(json.dumps(request).encode() + b"\n")
             answer = _line(sock)
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, TypeError) as fault:
             raise NotRunning(f"no hub is running in {state_dir} ({fault})") from fault
     if "error" in answer:
         raise click.ClickException(str(answer["error"]))
@@ -51,5 +51,5 @@ def _line(sock: socket.socket) -> dict[str, object]:
         parts.append(part)
     answer = json.loads(b"".join(parts))
     if not isinstance(answer, dict):
-        raise ValueError("the hub's answer is not an object")
+        raise TypeError("the hub's answer is not an object")
     return answer

@@ -91,13 +91,16 @@ def main() -> None:
 @click.option("--interface", "interfaces", multiple=True, help="Discover on this interface or address only.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level to log.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
 @click.option("--lab", is_flag=True, help="Open the rehearsal's fault port on the control socket.")
 @_JSON
-def run(config_path: Path | None, state_dir: Path | None, lab: bool, as_json: bool, **options: Any) -> None:
+def run(
+    config_path: Path | None, state_dir: Path | None, lab: bool, with_parent: bool, as_json: bool, **options: Any
+) -> None:
     """Run this hub until it is told to stop."""
     from meshnode.cli.run import run_command
 
-    run_command(config_path, state_dir, lab=lab, as_json=as_json, options=options)
+    run_command(config_path, state_dir, lab=lab, with_parent=with_parent, as_json=as_json, options=options)
 
 
 @main.command()
@@ -237,8 +240,9 @@ def completion(shell: str) -> None:
 @click.option("--seed", type=int, default=None, help="Draws groups, times and cadences (default: from the clock).")
 @click.option("--max-links", type=click.IntRange(2, 16), default=8, help="How many links each hub seeks.")
 @click.option("--keep", is_flag=True, help="Keep the logs and state of the hubs and say where.")
-def demo(as_json: bool, hubs: int, seconds: int, seed: int | None, max_links: int, keep: bool) -> None:
+@click.option("--picture", type=click.Path(path_type=Path), help="Write the frame of the cut as an SVG file.")
+def demo(as_json: bool, **options: Any) -> None:
     """A crowd on this machine: real recordings, real discovery, a scripted glitch, live in the terminal."""
     from meshnode.demo.run import demo_command
 
-    sys.exit(demo_command(as_json=as_json, hubs=hubs, seconds=seconds, seed=seed, max_links=max_links, keep=keep))
+    sys.exit(demo_command(as_json=as_json, **options))

@@ -51,7 +51,13 @@ def overrides_of(options: dict[str, Any], state_dir: Path | None) -> dict[str, A
 
 
 def run_command(
-    config_path: Path | None, state_dir: Path | None, *, lab: bool, as_json: bool, options: dict[str, Any]
+    config_path: Path | None,
+    state_dir: Path | None,
+    *,
+    lab: bool,
+    with_parent: bool,
+    as_json: bool,
+    options: dict[str, Any],
 ) -> None:
     """Run until a signal; one JSON line on standard output when ready, if asked for."""
     config = _load(config_path, overrides_of(options, state_dir))
@@ -62,7 +68,7 @@ def run_command(
     async def on_ready(hub: Hub) -> None:
         _announce(hub, config, as_json=as_json)
 
-    trio.run(run_until_signal, config, RunOptions(lab=lab), on_ready)
+    trio.run(run_until_signal, config, RunOptions(lab=lab, with_parent=with_parent), on_ready)
 
 
 def _announce(hub: Hub, config: HubConfig, *, as_json: bool) -> None:

@@ -37,8 +37,8 @@ def crowd_text(crowd: dict[str, Any]) -> str:
     if crowd["mean"] is None:
         return f"{here}; no crowd figure: {crowd['reason']}"
     return (
-        f"{here}; arousal {_number(crowd['mean'])} ± {crowd['mean_se']:.2f} (standard error), spread {crowd['spread']:.2f}, "
-        f"n = {crowd['n']}, {crowd['left_out']} left out for quality, {crowd['method']}"
+        f"{here}; arousal {_number(crowd['mean'])} ± {crowd['mean_se']:.2f} (standard error), "
+        f"spread {crowd['spread']:.2f}, n = {crowd['n']}, {crowd['left_out']} left out for quality, {crowd['method']}"
     )
 
 
@@ -59,9 +59,9 @@ def status_text(status: dict[str, Any]) -> str:
     """The whole status for a terminal."""
     mesh = status["mesh"]
     sharing = "sharing with the commons" if status["sharing"] else "sharing nothing"
+    hub = f"hub {status['author'][:10]}, boot {status['boot']}, {sharing}"
     lines = [
-        f"hub {status['author'][:10]}, boot {status['boot']}, {sharing}; {mesh['admission']} mesh {mesh['name']!r}, "
-        f"readable by {mesh['readable_by']}",
+        f"{hub}; {mesh['admission']} mesh {mesh['name']!r}, readable by {mesh['readable_by']}",
         crowd_text(status["crowd"]),
         "arousal is inferred from the body and may be wrong; -1 calm ... +1 stirred",
     ]

@@ -61,7 +61,16 @@ class Crowd:
         """Prepare one hub; ``more`` are further arguments of ``meshnode run``."""
         index = len(self.hubs)
         state = self.folder / f"h{index}"
-        arguments = ["run", "--state-dir", str(state), "--secret-file", str(self._secret_file), "--lab", "--json"]
+        arguments = [
+            "run",
+            "--state-dir",
+            str(state),
+            "--secret-file",
+            str(self._secret_file),
+            "--lab",
+            "--json",
+            "--with-parent",
+        ]
         arguments += ["--listen", "127.0.0.1:0", "--interface", "127.0.0.1", "--log-format", "json", "--share", *more]
         if recording is not None:
             arguments += ["--replay", str(recording)]
@@ -78,7 +87,7 @@ class Crowd:
         with hub.log.open("ab") as log:
             hub.process = await trio.lowlevel.open_process(
                 [sys.executable, "-m", "meshnode", *hub.arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._environ,
@@ -184,8 +193,9 @@ class Crowd:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
-                if process.stdout is not None:
-                    await process.stdout.aclose()
+                for pipe in (process.stdout, process.stdin):
+                    if pipe is not None:
+                        await pipe.aclose()
 
 
 def last_line(log: Path) -> str:

@@ -162,6 +162,25 @@ def noticed_s(records: Records, groups: list[list[int]], cut: int, heal: int) ->
     return out
 
 
+def side_means(
+    dumps: list[dict[str, Any]], groups: list[list[int]], cut: int, heal: int
+) -> tuple[float | None, float | None]:
+    """The two sides' crowd means at the last sampled instant of the cut at which both sides had one.
+
+    A half of five loses its figure while one of the five is too poor in quality to count, so a single look at the
+    end would often find nothing to compare.
+    """
+    seen = []
+    for group in groups:
+        means: dict[int, float | None] = {}
+        for at, _inside, outside, _n, mean, _links in dumps[group[0]]["crowd"]:
+            if cut <= at < heal and outside == sum(len(other) for other in groups if other is not group):
+                means[at // REACH_STEP_US] = mean
+        seen.append(means)
+    both = [at for at, mean in seen[0].items() if mean is not None and seen[1].get(at) is not None]
+    return (seen[0][max(both)], seen[1][max(both)]) if both else (None, None)
+
+
 def recovered_s(records: Records, hops: list[list[int]], heal: int, cadence_ms: int) -> float | None:
     """How long after the heal the last (hub, author) pair was first shown a fresh value; None if one never was."""
     first: dict[tuple[int, int], int] = {}

@@ -29,10 +29,12 @@ from meshnode.demo.judge import (
     past_lease,
     percentile,
     recovered_s,
+    side_means,
     unaccounted,
     wrong_values,
 )
 from meshnode.demo.screen import CLEAR, picture
+from meshnode.demo.svg import svg
 from meshnode.entropy import entropy
 from meshnode.sensing.excerpts import list_people
 from protocol.bars import Bar, all_met, emit
@@ -46,8 +48,10 @@ RECOVER_S = 8.0
 CUT_S = (5, 20)
 SIDE_MIN = 5
 FRAME_S = 0.5
-LEAD_S = 20.0
-"""Everybody's recording begins this long before their Stroop test does."""
+INTO_TASK_S = 30.0
+INTO_TASK_OF = {"S13": 90.0, "S21": 45.0, "S25": 45.0}
+"""Everybody's recording begins half a minute into their Stroop test, or a little later where the wristband slipped just
+then: for two minutes from there every person's arousal is known, so both halves of a cut have a figure to show."""
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Story:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     pss: list[float | None] = field(default_factory=list)
     dumps: list[dict[str, Any]] = field(default_factory=list)
+    picture: Path | None = None
 
 
 def draw(story: Story) -> None:
@@ -161,7 +166,12 @@ async def perform(crowd: Crowd, story: Story, show: Show) -> None:
         story.phase = f"cut: {len(story.groups[0])} and {len(story.groups[1])} cannot hear each other"
         story.cut = await crowd.cut(story.groups)
         await sleep_until(story.cut + round(story.cut_s * SECOND) - SECOND // 2)
-        _see_sides(story, await crowd.ask_all({"cmd": "status"}), [hub.author for hub in crowd.hubs])
+        sides = await crowd.ask_all({"cmd": "status"})
+        _see_sides(story, sides, [hub.author for hub in crowd.hubs])
+        if story.picture is not None:
+            names = [hub.name for hub in crowd.hubs]
+            frame = picture(sides, names, story.phase, (boot_us() - story.command) / SECOND, 0)
+            story.picture.write_text(svg(frame), encoding="utf-8")
         await sleep_until(story.cut + round(story.cut_s * SECOND))
         story.heal_begin = boot_us()
         story.heal = await crowd.heal()
@@ -185,7 +195,6 @@ def _see_sides(story: Story, statuses: list[dict[str, Any]], authors: list[str])
         gone = {entry["author"] for entry in status["crowd"]["out_of_reach"]}
         beyond = {authors[other] for other in range(len(authors)) if other not in side}
         story.sides_right.append(gone == beyond and status["crowd"]["in_reach"] == len(side))
-    story.side_means = [statuses[group[0]]["crowd"]["mean"] for group in story.groups]
 
 
 async def _see_whole(crowd: Crowd, story: Story) -> None:
@@ -316,7 +325,7 @@ async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> No
     people = list_people()
     for number in range(story.hubs):
         person = people[number % len(people)]
-        begin = max(0.0, person.task_start_s - LEAD_S)
+        begin = person.task_start_s + INTO_TASK_OF.get(person.name, INTO_TASK_S)
         more = ("--max-links", str(max(4, max_links)), "--cadence-ms", str(CADENCE_MS), "--offset-s", f"{begin:.1f}")
         crowd.add(person.name, person.path, *more)
     try:
@@ -325,9 +334,13 @@ async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> No
         await crowd.stop()
 
 
-def demo_command(*, as_json: bool, hubs: int, seconds: int, seed: int | None, max_links: int, keep: bool) -> int:
+def demo_command(
+    *, as_json: bool, hubs: int, seconds: int, seed: int | None, max_links: int, keep: bool, picture: Path | None
+) -> int:
     """Run it all; returns the exit code."""
-    story = Story(hubs, seconds, utc_ms() % 1_000_000 if seed is None else seed, command=started_us(os.getpid()))
+    story = Story(
+        hubs, seconds, utc_ms() % 1_000_000 if seed is None else seed, command=started_us(os.getpid()), picture=picture
+    )
     draw(story)
     stopped = False
     folder = Path(tempfile.mkdtemp(prefix="meshnode-demo-"))
@@ -343,6 +356,7 @@ def demo_command(*, as_json: bool, hubs: int, seconds: int, seed: int | None, ma
     if stopped:
         click.echo("stopped; no hub is left running", err=True)
         return 130
+    story.side_means = list(side_means(story.dumps, story.groups, story.cut, story.heal_begin))
     bars, details = judge(story, [status["author"] for status in story.statuses])
     click.echo(emit(bars, as_json=True, **details) if as_json else summary(story, bars, details))
     return 0 if all_met(bars) else 1

@@ -25,7 +25,7 @@ def silence_limit_us(cadence_ms: int) -> Duration:
     return cadence_ms * MS * 5 // 2 + GRACE_US
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Known:
     """What is remembered of one author: when it was last known to be within reach, and when its silence is over."""
 
@@ -41,7 +41,7 @@ class Presence:
     out: tuple[tuple[AuthorId, Instant], ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Roll:
     """The register behind :class:`Presence`; bounded by ``AUTHORS_MAX``, longest unheard forgotten first."""
 

@@ -14,7 +14,7 @@ from protocol.ids import AuthorId, LinkId, MeshId
 from protocol.limits import AUTHORS_MAX, UNUSED_KEYS_PER_LINK_MAX
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class _Entry:
     state: KeyState
     link: LinkId | None  # None once a verified vector or a link has used it

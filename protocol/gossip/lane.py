@@ -16,7 +16,7 @@ from protocol.wire.messages import Vector
 from protocol.wire.records import VectorRecord
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Pending:
     """A vector whose author's key state has been asked for."""
 
@@ -25,7 +25,7 @@ class Pending:
     at: Instant
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Offer:
     """What a digest said: the number, and when we first saw it while behind it."""
 
@@ -33,7 +33,7 @@ class Offer:
     since: Instant
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Lane:
     """State of one link; dicts with None values are ordered sets."""
 

@@ -21,7 +21,7 @@ Number = tuple[int, int, int]
 MARKS_MAX: Final = 4 * AUTHORS_MAX
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Held:
     """One verified vector; ``made_at`` is when it was made, in our boot time, as far as its age says.
 

@@ -31,7 +31,7 @@ class LivenessConfig:
     ping_every: int = 10
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class _Pulse:
     up_at: Instant
     heard_at: Instant

@@ -41,7 +41,7 @@ class ViewsConfig:
     evict_every_us: Duration = 2 * SECOND
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class _Target:
     """Somebody to dial. ``author`` is None until a handshake has told."""
 
@@ -54,14 +54,14 @@ class _Target:
     lost_at: Instant | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class _Link:
     peer: AuthorId
     initiator: bool
     up_at: Instant
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # state: changes in place
 class Views:
     """The machine; ``author`` is this hub's own."""
 

@@ -25,7 +25,9 @@ from zeroconf import (  # type: ignore[attr-defined]  # the DNS classes are not 
 
 from meshnode.discovery.candidate import Candidate
 from meshnode.discovery.mdns import Hide, MdnsHandle, MdnsSettings, run_mdns
-from meshnode.discovery.records import SERVICE_TYPE, txt_properties
+from meshnode.discovery.records import SERVICE_TYPE, fresh_names, txt_properties
+from meshnode.discovery.responder import Responder
+from meshnode.discovery.watcher import Mailbox, Watcher
 from meshnode.entropy import entropy
 from protocol.identity import Mesh, open_mesh
 
@@ -373,3 +375,14 @@ async def test_the_default_interfaces_of_this_machine_can_be_opened() -> None:
         nursery.cancel_scope.cancel()
     assert foreign_threads() == []
     assert open_files() <= files + 2
+
+
+def test_a_responder_that_was_closed_before_it_opened_stays_closed() -> None:
+    mesh = own_mesh()
+    responder = Responder(mesh, Watcher(mesh, Mailbox(lambda: None)), ("127.0.0.1",), "127.0.0.1", 7001)
+    responder.close()
+    responder.open()
+    responder.announce(fresh_names(entropy))
+    responder.refresh(fresh_names(entropy))
+    responder.ask()
+    assert foreign_threads() == []

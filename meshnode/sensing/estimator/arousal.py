@@ -134,8 +134,7 @@ class Estimator:
             self._advance(at)
         self._now = at
         if sample.channel is _ACCELERATION:
-            self._contact.push_acceleration(at, value, y, z)
-            return True
+            return self._contact.push_acceleration(at, value, y, z)
         take = self._takers.get(sample.channel)
         return take is None or take(at, value)
 
@@ -243,5 +242,4 @@ class Estimator:
     def _conductance(self, now: int) -> Estimate:
         if not self._skin.fresh(now):
             return Estimate(SKIN_CONDUCTANCE, None, None)
-        level = self._skin.conductance
-        return Estimate(SKIN_CONDUCTANCE, level, 0.01 + 0.02 * level)
+        return Estimate(SKIN_CONDUCTANCE, self._skin.conductance, self._skin.sd)

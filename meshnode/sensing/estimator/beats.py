@@ -4,7 +4,8 @@ Source: rejection of intervals outside 0.3-2.0 s or more than 20 % from the runn
 rule of heart-rate-variability work (Malik's 20 % criterion; Shaffer & Ginsberg 2017, Front. Public Health 5:258).
 Deviation: the running median is over all plausible intervals, rejected ones too, or one wrong start would lock
 every true beat out for ever. The rate is an exponentially weighted count of beats over the time they cover
-(10 s), so that *coverage*, the share of recent time explained by good beats, falls out of the same sums.
+(10 s), so that *coverage*, the share of recent time explained by good beats, falls out of the same sums: a
+rejected beat and a missing one cost the same.
 Invariants: memory is bounded; a non-finite value never gets here; sums only decay between beats.
 """
 
@@ -67,7 +68,7 @@ class Beats:
 
     __slots__ = (
         "_accepted_at", "_at", "_beats", "_config", "_covered", "_interval_at", "_median", "_rate", "_rate_at",
-        "_rejected", "accepted", "rejected_jump", "rejected_range",
+        "accepted", "rejected_jump", "rejected_range",
     )  # fmt: skip
 
     def __init__(self, config: BeatsConfig) -> None:
@@ -75,7 +76,7 @@ class Beats:
         self._median = RunningMedian(config.median_beats)
         self._at = 0
         self._interval_at = self._accepted_at = 0
-        self._beats = self._covered = self._rejected = 0.0
+        self._beats = self._covered = 0.0
         self._rate = 0.0
         self._rate_at: int | None = None
         self.accepted = self.rejected_range = self.rejected_jump = 0
@@ -89,13 +90,11 @@ class Beats:
         self._decay(at)
         if not config.interval_s_min <= interval_s <= config.interval_s_max:
             self.rejected_range += 1
-            self._rejected += min(max(interval_s, config.interval_s_min), config.interval_s_max)
             return False
         jumped = self._jumped(interval_s)
         self._median.push(interval_s)
         if jumped:
             self.rejected_jump += 1
-            self._rejected += interval_s
             return False
         self.accepted += 1
         self._accepted_at = at
@@ -116,8 +115,6 @@ class Beats:
         config = self._config
         self._decay(now)
         coverage = min(1.0, self._covered / config.window_s)
-        if self._covered + self._rejected > 0.0:
-            coverage *= self._covered / (self._covered + self._rejected)
         second = self._rate_trust(now) * (1.0 - coverage)
         weight = coverage + second
         if weight < config.quality_least or (second == 0.0 and self._covered < config.interval_s_min):
@@ -147,5 +144,4 @@ class Beats:
             keep = math.exp((self._at - now) * US / self._config.window_s)
             self._beats *= keep
             self._covered *= keep
-            self._rejected *= keep
             self._at = now

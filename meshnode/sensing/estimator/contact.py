@@ -35,6 +35,8 @@ class ContactConfig:
     dry_trust: float = 0.7
     celsius: tuple[float, float] = (-20.0, 60.0)
     """Degrees a working thermometer on a person can show."""
+    acceleration_max: float = 32.0
+    """g, per axis; the widest range of common wearable accelerometers."""
     stale_us: int = 5_000_000
     motion_s: float = 5.0
     """Time constant of the motion level."""
@@ -74,12 +76,16 @@ class Contact:
         self._temperature, self._temperature_at = celsius, at
         return True
 
-    def push_acceleration(self, at: int, x: float, y: float, z: float) -> None:
-        """Take in an acceleration, g."""
+    def push_acceleration(self, at: int, x: float, y: float, z: float) -> bool:
+        """Take in an acceleration, g; False if it is beyond any wrist (and counted)."""
         config = self._config
+        limit = config.acceleration_max
+        if not (-limit <= x <= limit and -limit <= y <= limit and -limit <= z <= limit):
+            self.rejected += 1
+            return False
         if self._moved_at is None or at - self._moved_at > config.stale_us:
             self._x, self._y, self._z, self._motion, self._moved_at = x, y, z, 0.0, at
-            return
+            return True
         passed = max(0, at - self._moved_at) * US
         self._moved_at = at
         dx, dy, dz = x - self._x, y - self._y, z - self._z
@@ -88,6 +94,7 @@ class Contact:
         self._y += slow * dy
         self._z += slow * dz
         self._motion += passed / (config.motion_s + passed) * (math.sqrt(dx * dx + dy * dy + dz * dz) - self._motion)
+        return True
 
     def motion(self, now: int) -> float:
         """Mean distance from gravity over the last seconds, g; 0.0 when no accelerometer speaks."""

@@ -47,6 +47,9 @@ class ElectrodermalConfig:
     mute_trust: float = 0.6
     """Quality of a skin that never responds, as about one in ten does not: its level may still move. Guess."""
 
+    error: tuple[float, float] = (0.01, 0.02)
+    """Standard deviation of the value: uS, and share of it. Guess: makers publish resolution, not accuracy."""
+
 
 class Electrodermal:
     """One skin conductance signal, sample by sample, with a tick each second."""
@@ -105,6 +108,12 @@ class Electrodermal:
         return self._smooth
 
     @property
+    def sd(self) -> float:
+        """Standard deviation of ``conductance``, uS."""
+        absolute, share = self._config.error
+        return absolute + share * self._smooth
+
+    @property
     def level(self) -> float:
         """Tonic level, uS; the signal itself before the first second is over."""
         return self._levels.median() if len(self._levels) else self._smooth
@@ -143,7 +152,7 @@ class Electrodermal:
                 self.responses += 1
                 self._rate += 60.0 / config.rate_s
             self._trough = self._peak = value
-            self._trough_at = self._peak_at = at
         if value < self._trough:
             self._trough = self._peak = value
-            self._trough_at = self._peak_at = at
+        if value < self._trough + config.retrace:
+            self._trough_at = at  # still resting: the rise has not begun

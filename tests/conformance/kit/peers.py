@@ -166,11 +166,11 @@ class Peer:
                 self._changed.wait(deadline - now())
             return self.closed
 
-    def alive(self) -> bool:
+    def alive(self, within: float | None = None) -> bool:
         """Whether the hub still answers here; it has then acted on everything sent before."""
         token = int.from_bytes(entropy(4), "big")
         self.send(Ping(token))
-        return self.wait(Pong, lambda pong: pong.token == token) is not None
+        return self.wait(Pong, lambda pong: pong.token == token, within) is not None
 
     def leave(self) -> None:
         """Say goodbye, close, and wait for the reader to end."""

@@ -55,6 +55,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "R45": "PRUNE and GRAFT are obeyed",
     "R46": "lazy authors are digested each second",
     "R47": "whoever is behind grafts",
+    "R48": "a link under an older key state is closed",
 }
 
 NOT_TESTABLE: Final[dict[str, str]] = {

@@ -1,6 +1,6 @@
 """What every check works with: links to the hub under test, fresh authors, and a modest pace.
 
-Connections are opened at most 12 a second, four at once, because a hub may limit handshakes per address; the links
+Connections are opened at most 14 a second, four at once, because a hub may limit handshakes per address; the links
 that may be up at the same time are counted by the runner.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Final
@@ -24,7 +24,7 @@ from tests.conformance.reference.sessions import ProofMaker, Session, initiate
 from tests.conformance.reference.stream import Closed, Late, Stream, dial
 from tests.conformance.reference.weather import entropy, now, sleep
 
-CONNECTS_PER_SECOND: Final = 12.0
+CONNECTS_PER_SECOND: Final = 14.0
 CONNECTS_AT_ONCE: Final = 4.0
 ATTEMPTS: Final = 5
 TOO_MANY_LINKS: Final = 6
@@ -61,6 +61,15 @@ class Kit:
         self.seconds = seconds
         self.watch = Watch()
         self._pace = Pace()
+        self._known: dict[str, list[bytes]] = {}
+        self._knowing = threading.Lock()
+
+    def once(self, name: str, find: Callable[[], list[bytes]]) -> list[bytes]:
+        """What ``find`` returned the first time it was called under this name."""
+        with self._knowing:
+            if name not in self._known:
+                self._known[name] = find()
+            return self._known[name]
 
     # --- authors and their vectors ------------------------------------------------------------------------------
 
@@ -158,6 +167,13 @@ class Kit:
                 break
             sleep(0.5)
         raise Failed("the hub does not say HELLO")
+
+    def late(self, identity: Identity) -> Peer:
+        """A link that the hub may close at once; the caller leaves it."""
+        try:
+            return Peer(self.session(identity), identity, self.watch, self.seconds)
+        except (Refused, Closed, Late) as fault:
+            raise Failed(f"no handshake: {describe(fault)}") from None
 
     @contextmanager
     def link(self, identity: Identity | None = None) -> Iterator[Peer]:

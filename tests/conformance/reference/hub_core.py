@@ -61,6 +61,9 @@ class Core(Outflow):
         self.learn(link, peer)
         link.carried[self.identity.author] = self.identity.rotation
         link.outbox.append(Hello(self.boot, self.addresses_record(), "reference"))
+        if peer.rotation < self.keys[peer.author].rotation and Mutation.SUPERSEDED_LINK not in self.mutations:
+            link.bye = SIGNATURE
+            return
         if twin is not None and Mutation.BOTH_LINKS not in self.mutations:
             loser = self._loser(twin, link)
             loser.bye = DUPLICATE
@@ -164,6 +167,14 @@ class Core(Outflow):
             return
         if known is None or state.rotation > known.rotation or Mutation.ROLLED_BACK in self.mutations:
             self.keys[state.author] = state
+            self._close_superseded(state)
+
+    def _close_superseded(self, state: KeyState) -> None:
+        """R48, for links that were up before the higher rotation was heard of."""
+        for link in self.links.values():
+            lower = link.peer.author == state.author and link.peer.rotation < state.rotation
+            if link.open and lower and Mutation.SUPERSEDED_LINK not in self.mutations:
+                link.bye = SIGNATURE
 
     def _on_want_keys(self, link: Link, authors: tuple[bytes, ...]) -> None:
         if Mutation.NO_KEYS_ANSWER in self.mutations:
@@ -189,6 +200,10 @@ class Core(Outflow):
         if vector.author == self.identity.author:
             self._on_own(vector, message)
             return
+        if not self._is_new(vector):
+            if vector.author in self.held:
+                self._on_duplicate(link, vector.author)
+            return
         if not self._is_due(vector, message):
             return
         pending = Pending(vector, message.signed, message.signature, message.age_ms, now)
@@ -208,13 +223,15 @@ class Core(Outflow):
         if further and verify(own.key, message.signed, message.signature):
             self.boot = vector.boot + 1
 
-    def _is_due(self, vector: Vector, message: VectorMessage) -> bool:
-        """R34 and R35."""
+    def _is_new(self, vector: Vector) -> bool:
+        """R34."""
         held = self.held.get(vector.author)
         floor = max(held.vector.number if held else (0, 0, 0), self.poisoned.get(vector.author, (0, 0, 0)))
         twice = Mutation.RELAYED_TWICE in self.mutations and floor == vector.number
-        if vector.number <= floor and Mutation.LOWER_NUMBERS not in self.mutations and not twice:
-            return False
+        return vector.number > floor or Mutation.LOWER_NUMBERS in self.mutations or twice
+
+    def _is_due(self, vector: Vector, message: VectorMessage) -> bool:
+        """R35."""
         if message.age_ms >= vector.lease_ms and Mutation.ANY_AGE not in self.mutations:
             return False
         stamp = vector.hlc >> 16

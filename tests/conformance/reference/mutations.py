@@ -77,6 +77,7 @@ class Mutation(Enum):
     NO_DIGEST = ("R46", "sends no digests")
     DIGESTS_ONCE = ("R46", "does not repeat a digest that has not changed")
     NO_GRAFT = ("R47", "does not graft when a digest shows it is behind")
+    SUPERSEDED_LINK = ("R48", "keeps a link whose handshake showed an older key state than the one known")
     NO_GRAFT_ON_LOSS = ("R47", "does not graft elsewhere when the source link goes down")
 
     def __init__(self, requirement: str, what: str) -> None:

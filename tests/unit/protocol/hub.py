@@ -8,7 +8,7 @@ LinkWritable.
 from __future__ import annotations
 
 from protocol import limits
-from protocol.clock import Duration, Instant
+from protocol.clock import SECOND, Duration, Instant
 from protocol.crypto import Verifier, verify
 from protocol.effects import CancelTimer, Connect, Disconnect, Drop, Effect, Emit, LinkNews, Send, SetTimer, ValueShown
 from protocol.errors import CloseCode, Reason
@@ -67,6 +67,7 @@ class Hub:
         self.now: Instant = START
         self.timers = TimerTable()
         self.busy: dict[LinkId, None] = {}
+        self.open: dict[LinkId, None] = {}
         self.act(started if started is not None else Started(1))
 
     # --- what is told -------------------------------------------------------------------------------------------
@@ -97,6 +98,9 @@ class Hub:
                 assert 1 <= len(addresses) <= limits.ADDRESSES_MAX
                 assert expected != self.node.author
                 assert timeout_us > 0
+            case Emit(LinkNews(link, _, up)) if not up:
+                self.open.pop(link, None)
+                self.busy.pop(link, None)
             case _:
                 pass
 
@@ -111,10 +115,22 @@ class Hub:
             effects += self.act(LinkWritable(next(iter(self.busy))))
         return effects
 
-    def advance(self, duration: Duration, *, drain: bool = True) -> list[Effect]:
-        """Let time pass: timers fire when they are due, and links write unless ``drain`` is False."""
-        until = self.now + duration
+    def advance(self, duration: Duration, *, drain: bool = True, beats: bool = True) -> list[Effect]:
+        """Let time pass: timers fire when they are due, links write, and peers say BEAT each second.
+
+        Links stay busy without ``drain``, peers silent without ``beats`` (or before their HELLO).
+        """
         effects = self.drain() if drain else []
+        until = self.now + duration
+        while self.now < until:
+            effects += self._pass(min(until, self.now + SECOND), drain=drain)
+            for link in list(self.open) if beats else []:
+                effects += self.say(link, wire.Beat())
+                effects += self.drain() if drain else []
+        return effects
+
+    def _pass(self, until: Instant, *, drain: bool) -> list[Effect]:
+        effects: list[Effect] = []
         while True:
             at = self.timers.next_at()
             if at is None or at > until:
@@ -123,8 +139,7 @@ class Hub:
             key = self.timers.pop_due(self.now)
             assert key is not None
             effects += self.act(TimerFired(key))
-            if drain:
-                effects += self.drain()
+            effects += self.drain() if drain else []
         self.now = until
         return effects
 
@@ -144,6 +159,7 @@ class Hub:
 
     def hello(self, link: int, *, addresses: tuple[bytes, bytes] | None = None) -> list[Effect]:
         """The HELLO of a link's peer."""
+        self.open[LinkId(link)] = None
         return self.say(link, wire.Hello(1, addresses, "test"))
 
     def join(self, link: int, who: LocalIdentity, *, initiator: bool = False) -> list[Effect]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 
 import pytest
@@ -34,8 +33,17 @@ def test_a_short_name_is_ten_hex_digits() -> None:
 
 
 def test_the_close_codes_are_those_of_the_document() -> None:
-    named = ("SHUTDOWN", "DUPLICATE_LINK", "SELF_CONNECT", "PROTOCOL", "SIGNATURE")
-    named += ("TIMEOUT", "TOO_MANY_LINKS", "SLOW", "REHEARSAL")
+    named = [
+        "SHUTDOWN",
+        "DUPLICATE_LINK",
+        "SELF_CONNECT",
+        "PROTOCOL",
+        "SIGNATURE",
+        "TIMEOUT",
+        "TOO_MANY_LINKS",
+        "SLOW",
+        "REHEARSAL",
+    ]
     assert [(code.name, code.value) for code in CloseCode] == [(name, number) for number, name in enumerate(named)]
 
 
@@ -89,6 +97,4 @@ def test_every_error_descends_from_the_one_base() -> None:
 
 
 def test_reasons_are_spelled_as_counters() -> None:
-    tree = ast.parse(inspect.getsource(errors))
-    assert any(isinstance(node, ast.ClassDef) and node.name == "Reason" for node in tree.body)
     assert all(reason.value == reason.name.lower() for reason in Reason)
