@@ -14,7 +14,7 @@ def picture(statuses: list[dict[str, Any]], names: list[str], phase: str, elapse
     order = [status["author"] for status in statuses]
     lines = [f"meshnode demo   {elapsed_s:5.1f} s   {phase}", ""]
     head = " ".join(f"{number:>3}" for number in range(len(order)))
-    lines.append(f"hub                      own arousal (-1 calm, +1 stirred)     sees {head}   its crowd")
+    lines.append(f"hub person   {'calm    arousal   stirred':<30}   {head}   its crowd")
     for number, status in enumerate(statuses):
         lines.append(_row(number, status, names[number], order))
     lines.append("")
@@ -35,9 +35,7 @@ def _row(number: int, status: dict[str, Any], name: str, order: list[str]) -> st
     out = len(crowd["out_of_reach"])
     where = f"{crowd['in_reach']} here" + (f", {out} out of reach" if out else "")
     cells = " ".join(_cell(seen.get(author)) for author in order)
-    return (
-        f"{number:>3} {name[:18]:<18} {gauge(arousal['value'], arousal['sd'])} {value:>8}   {cells}   {where}: {mean}"
-    )
+    return f"{number:>3} {name[:8]:<8} {gauge(arousal['value'], arousal['sd'])} {value:>8}   {cells}   {where}: {mean}"
 
 
 def _cell(line: dict[str, Any] | None) -> str:
