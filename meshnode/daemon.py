@@ -38,6 +38,7 @@ from protocol.clock import SECOND
 from protocol.crypto import DhKey
 from protocol.effects import Connect
 from protocol.errors import Reason, RemoteProtocolError, TransportError
+from protocol.identity import decode_key_state
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import (
     Address,
@@ -61,6 +62,8 @@ from protocol.wire.registry import BY_NAME
 
 UTC_EVERY_S = 60.0
 LEAVE_S = 1.0
+KEEP_EVERY_S = 5.0
+KEY_STATES_MAX = 256
 AGENT = "meshnode/0.1.0"
 
 
@@ -119,7 +122,10 @@ class _Daemon:
         opened = open_identity(state, config, entropy)
         if opened.next_key is not None:
             say("next-key", f"the key that can replace this hub's is in {opened.next_key}: move it off this machine")
-        self._key_states = dict(enumerate(state.peer_key_states(opened.mesh.mesh_id)))
+        mesh_id = opened.mesh.mesh_id
+        stored = [decode_key_state(encoded, mesh_id) for encoded in state.peer_key_states(mesh_id)]
+        self._key_states = {known.author: known.encoded for known in stored}
+        self._key_states_changed = trio.Event()
         lab = Lab() if options.lab else None
         transport: Transport = options.transport if options.transport is not None else Tcp()
         self._transport = transport if lab is None else LabTransport(transport, lab)
@@ -145,10 +151,21 @@ class _Daemon:
         self._state.next_boot(above=boot - 1)
 
     def _store_key_state(self, author: AuthorId, encoded: bytes) -> None:
-        mesh_id = self.hub.opened.mesh.mesh_id
-        self._key_states = dict(enumerate([*self._key_states.values(), encoded][-256:]))
-        self._state.put_peer_key_states(mesh_id, tuple(self._key_states.values()))
+        self._key_states.pop(author, None)
+        self._key_states[author] = encoded
+        if len(self._key_states) > KEY_STATES_MAX:
+            del self._key_states[next(iter(self._key_states))]
+        self._key_states_changed.set()
         say("rotation", f"{author[:5].hex()} has a new key", author=author.hex())
+
+    async def keep_key_states(self) -> None:
+        """Write others' rotated key states to disk, every few seconds at most: strangers can make many."""
+        while True:
+            await self._key_states_changed.wait()
+            self._key_states_changed = trio.Event()
+            mesh_id, states = self.hub.opened.mesh.mesh_id, tuple(self._key_states.values())
+            await trio.to_thread.run_sync(self._state.put_peer_key_states, mesh_id, states)
+            await trio.sleep(KEEP_EVERY_S)
 
     # --- links --------------------------------------------------------------------------------------------------
 
@@ -276,6 +293,7 @@ class _Daemon:
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         nursery.start_soon(self.watch_date)
+        nursery.start_soon(self.keep_key_states)
         for text in config.peers.static:
             peer = parse_peer(text)
             self.sighted(peer.candidate, peer.author)

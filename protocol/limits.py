@@ -72,6 +72,8 @@ PENDING_PER_LINK_MAX: Final = 64
 PENDING_US: Final = 2 * SECOND
 UNUSED_KEYS_PER_LINK_MAX: Final = 64
 """Key states that no verified vector has used yet."""
+KEYS_REMEMBERED_MAX: Final = 2_048
+"""Key states that one link is remembered to have carried."""
 CANDIDATES_MAX: Final = 256
 KNOWN_PEERS_MAX: Final = 512
 VERIFY_PER_SECOND: Final = 1_000

@@ -280,7 +280,7 @@ class Node:
                 effects = vectors.receive_keys(link, message, now)
                 self._notice(effects, now)
             case wire.WantKeys():
-                vectors.receive_want(link, message)
+                vectors.receive_want(link, message, now)
             case wire.Prune():
                 vectors.receive_prune(link, message)
             case wire.Graft():

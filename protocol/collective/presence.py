@@ -1,6 +1,7 @@
 """Who is within reach now, who was a moment ago, and since when: "we are 7 now, 5 are out of reach".
 
-An author is *in reach* if this hub has a link with it, if a neighbor says so, or if its newest vector is younger
+An author is *in reach* if this hub has a link with it, if a neighbor says so of an author that this hub has verified
+before (else one liar could invent a crowd), or if its newest vector is younger
 than two and a half of its own cadences plus half a second: authors send at a fixed cadence whether they feel
 anything or not, so silence means distance and nothing else. Nobody is ever dead here; whoever is out of reach is
 remembered for an hour.
@@ -64,9 +65,9 @@ class Roll:
     def look(self, linked: Iterable[AuthorId], announced: Iterable[AuthorId], now: Instant) -> Presence:
         """Who is where now; ``linked`` have a link with us, ``announced`` with a neighbor of ours."""
         near = set(linked)
-        near.update(announced)
         for author in sorted(near):
             self._entry(author, now).last_in_reach = now
+        near.update(author for author in announced if author in self.known)
         inside, out = [], []
         for author in sorted(self.known):
             entry = self.known[author]

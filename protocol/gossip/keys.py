@@ -18,6 +18,7 @@ from protocol.limits import AUTHORS_MAX, UNUSED_KEYS_PER_LINK_MAX
 class _Entry:
     state: KeyState
     link: LinkId | None  # None once a verified vector or a link has used it
+    used: int = 0  # the highest rotation that was used
 
 
 class KeyBook:
@@ -51,8 +52,6 @@ class KeyBook:
             if state.rotation <= entry.state.rotation:
                 return entry.state, False
             entry.state = state
-            if link is None:
-                self.use(state.author)
             return state, True
         if len(self._entries) >= 2 * AUTHORS_MAX:
             raise RemoteProtocolError(Reason.AUTHOR_LIMIT, "key states")
@@ -64,12 +63,21 @@ class KeyBook:
                 self.forget(next(iter(unused)))
         return state, True
 
-    def use(self, author: AuthorId) -> None:
-        """A verified vector or a link of ``author`` exists: the key state is no longer on probation."""
+    def use(self, author: AuthorId) -> KeyState | None:
+        """A verified vector or a link of ``author`` exists: the key state is no longer on probation.
+
+        Returns the key state if it was rotated and this is its first use: then it is worth persisting.
+        """
         entry = self._entries.get(author)
-        if entry is not None and entry.link is not None:
+        if entry is None:
+            return None
+        if entry.link is not None:
             self._unused.get(entry.link, {}).pop(author, None)
             entry.link = None
+        if entry.used >= entry.state.rotation:
+            return None
+        entry.used = entry.state.rotation
+        return entry.state
 
     def forget(self, author: AuthorId) -> None:
         """Drop the key state of ``author``, if there is one."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from protocol.clock import SECOND, Instant
 from protocol.gossip.shelf import Number
 from protocol.ids import AuthorId
-from protocol.limits import PENDING_PER_LINK_MAX, WANTED_KEYS_MAX
+from protocol.limits import KEYS_REMEMBERED_MAX, PENDING_PER_LINK_MAX, WANTED_KEYS_MAX
 from protocol.wire.messages import Vector
 from protocol.wire.records import VectorRecord
 
@@ -35,18 +35,19 @@ class Offer:
 
 @dataclass(slots=True)  # state: changes in place
 class Lane:
-    """State of one link; dicts with None values are ordered sets."""
+    """State of one link; dicts with None values are ordered sets. ``lazy`` says when we last sent PRUNE."""
 
     peer: AuthorId
     tokens: float
     tokens_at: Instant
     dirty: dict[AuthorId, None] = field(default_factory=dict)
     sent_at: dict[AuthorId, Instant] = field(default_factory=dict)
-    lazy: dict[AuthorId, None] = field(default_factory=dict)
+    lazy: dict[AuthorId, Instant] = field(default_factory=dict)
     digested: dict[AuthorId, tuple[Number, Instant]] = field(default_factory=dict)
     offers: dict[AuthorId, Offer] = field(default_factory=dict)
     keys: dict[AuthorId, int] = field(default_factory=dict)
     answers: dict[AuthorId, None] = field(default_factory=dict)
+    answered: dict[AuthorId, Instant] = field(default_factory=dict)
     wants: dict[AuthorId, Instant] = field(default_factory=dict)
     asked: dict[AuthorId, Instant] = field(default_factory=dict)
     prunes: dict[bytes, None] = field(default_factory=dict)
@@ -61,6 +62,18 @@ class Lane:
         self.digested.pop(author, None)
         self.lazy.pop(author, None)
         self.offers.pop(author, None)
+
+    def learn_key(self, author: AuthorId, rotation: int) -> None:
+        """The peer has this key state now; the longest known is forgotten first."""
+        self.keys[author] = max(rotation, self.keys.get(author, 0))
+        if len(self.keys) > KEYS_REMEMBERED_MAX:
+            del self.keys[next(iter(self.keys))]
+
+    def sweep(self, now: Instant) -> None:
+        """Forget when we asked and answered, once it no longer matters."""
+        for table in (self.asked, self.answered):
+            for author in [author for author, at in table.items() if now - at >= SECOND]:
+                del table[author]
 
     def spend(self, now: Instant, per_second: int, burst: int) -> bool:
         """Take one signature check from the budget of this link; False if it is used up."""

@@ -37,6 +37,8 @@ from protocol.wire.records import VectorRecord, decode_vector
 PENDING_TIMER = ("gossip", "pending")
 _KEPT_LINK = (Reason.UNKNOWN_AUDIENCE, Reason.UNKNOWN_DIMENSION)
 _NEVER = -(1 << 62)
+PRUNE_AGAIN_US = 2 * SECOND
+"""A PRUNE and a GRAFT may cross: whoever still pushes two seconds later is told again."""
 
 
 class Gate(Protocol):
@@ -71,6 +73,7 @@ class Vectors:
         self.boot = 0
         self.utc_offset_ms: int | None = None
         self.verified = 0
+        self._pending_armed = False
 
     # --- links --------------------------------------------------------------------------------------------------
 
@@ -138,7 +141,9 @@ class Vectors:
         lane = self.lanes[link]
         same = self.shelf.same(message.signed)
         if same is not None:
-            self._superfluous(link, lane, same)
+            # A relay that overstates an age must not make a value look older than an honest one shows it to be.
+            same.made_at = max(same.made_at, now - message.age_ms * MS)
+            self._superfluous(link, lane, same, now)
             return [Drop(link, Reason.DUPLICATE)]
         try:
             record = decode_vector(self._mesh_id, message.signed)
@@ -151,7 +156,7 @@ class Vectors:
         if record.number <= self.shelf.mark(record.author):
             held = self.shelf.get(record.author)
             if held is not None:
-                self._superfluous(link, lane, held)
+                self._superfluous(link, lane, held, now)
             return [Drop(link, Reason.SUPERSEDED)]
         stale = self._stale(record, message.age_ms, now)
         if stale is not None:
@@ -182,29 +187,30 @@ class Vectors:
         if not self.shelf.room_for(record.author, now):
             return [Drop(link, Reason.AUTHOR_LIMIT)]
         self.shelf.put(held)
-        self.keys.use(record.author)
-        lane.keys[record.author] = record.rotation
+        used = self.keys.use(record.author)
+        lane.learn_key(record.author, record.rotation)
         lane.dirty.pop(record.author, None)
         if self._gate("relay", record, held.lease_left_us(now), own=False) is None:
             self._push(record.author, link)
-        return [Emit(ValueShown(record.author, record.boot, record.seq))]
+        shown: list[Effect] = [Emit(ValueShown(record.author, record.boot, record.seq))]
+        return shown if used is None else [StoreKeyState(used.author, used.encoded), *shown]
 
-    def _superfluous(self, link: LinkId, lane: Lane, held: Held) -> None:
+    def _superfluous(self, link: LinkId, lane: Lane, held: Held, now: Instant) -> None:
         """R44: this link brings what another brought already."""
         author = held.record.author
         if held.source == link:
             return
         if lane.peer == author and held.source is not None:
-            self._prune(held.source, author)
+            self._prune(held.source, author, now)
             held.source = link
-        elif author not in lane.lazy:
-            self._prune(link, author)
+        elif now - lane.lazy.get(author, _NEVER) >= PRUNE_AGAIN_US:
+            self._prune(link, author, now)
 
-    def _prune(self, link: LinkId, author: AuthorId) -> None:
+    def _prune(self, link: LinkId, author: AuthorId, now: Instant) -> None:
         lane = self.lanes.get(link)
         if lane is not None:
             tag = author[: limits.TAG_AUTHOR_BYTES]
-            lane.lazy[author] = None
+            lane.lazy[author] = now
             lane.dirty.pop(author, None)
             lane.grafts.pop(tag, None)
             lane.prunes[tag] = None
@@ -255,6 +261,9 @@ class Vectors:
             return [Drop(link, Reason.PENDING_LIMIT)]
         lane.want(pending.record.author, now)
         self.ready[link] = None
+        if self._pending_armed:
+            return []
+        self._pending_armed = True
         return [SetTimer(PENDING_TIMER, now + limits.PENDING_US)]
 
     def pending_timer(self, now: Instant) -> list[Effect]:
@@ -268,12 +277,16 @@ class Vectors:
                     effects.append(Drop(link, Reason.UNKNOWN_AUTHOR))
                 elif earliest is None or pending.at < earliest:
                     earliest = pending.at
+        self._pending_armed = earliest is not None
         if earliest is not None:
             effects.append(SetTimer(PENDING_TIMER, earliest + limits.PENDING_US))
         return effects
 
     def receive_keys(self, link: LinkId, message: Keys, now: Instant) -> list[Effect]:
         """One KEYS: learn it, then try what waited for it, the highest number first."""
+        lane = self.lanes[link]
+        if not lane.spend(now, self._config.verify_per_second, self._config.verify_burst):
+            return [Drop(link, Reason.VERIFY_BUDGET)]
         try:
             state, news = self.keys.learn(message.key_state, link)
         except RemoteProtocolError as fault:
@@ -281,12 +294,11 @@ class Vectors:
             if fault.reason is not Reason.AUTHOR_LIMIT:
                 effects.append(Disconnect(link, fault.close_code, fault.reason))
             return effects
-        lane = self.lanes[link]
-        lane.keys[state.author] = max(state.rotation, lane.keys.get(state.author, 0))
+        lane.learn_key(state.author, state.rotation)
         lane.asked.pop(state.author, None)
         if not news:
             return []
-        effects = [StoreKeyState(state.author, state.encoded)] if state.rotation > 0 else []
+        effects = []
         waiting = [
             (lane.pending[state.author], link) for link, lane in self.lanes.items() if state.author in lane.pending
         ]
@@ -303,11 +315,14 @@ class Vectors:
                 effects.extend(self.receive(source, again, now))
         return effects
 
-    def receive_want(self, link: LinkId, message: WantKeys) -> None:
-        """One WANT_KEYS: answer with what we hold."""
+    def receive_want(self, link: LinkId, message: WantKeys, now: Instant) -> None:
+        """One WANT_KEYS: answer with what we hold, at most once a second for each author."""
         lane = self.lanes[link]
         for author in message.authors:
-            if self.keys.get(author) is not None and len(lane.answers) < limits.WANTED_KEYS_MAX:
+            if len(lane.answers) >= limits.WANTED_KEYS_MAX or len(lane.answered) >= limits.KEYS_REMEMBERED_MAX:
+                return
+            if author not in lane.answered and self.keys.get(author) is not None:
+                lane.answered[author] = now
                 lane.answers[author] = None
                 self.ready[link] = None
 
@@ -319,7 +334,7 @@ class Vectors:
         for tag in message.tags:
             author = self.shelf.author_of(tag)
             if author is not None:
-                lane.lazy[author] = None
+                lane.lazy.setdefault(author, _NEVER)
                 lane.dirty.pop(author, None)
 
     def receive_graft(self, link: LinkId, message: Graft) -> None:
@@ -362,9 +377,7 @@ class Vectors:
             for lane in self.lanes.values():
                 lane.forget(author)
         for link, lane in self.lanes.items():
-            for asked, at in list(lane.asked.items()):
-                if now - at > 2 * SECOND:
-                    del lane.asked[asked]
+            lane.sweep(now)
             if lane.lazy:
                 lane.digest_due = True
                 self.ready[link] = None
@@ -380,8 +393,10 @@ class Vectors:
         lane = self.lanes[link]
         messages: list[Message] = []
         if lane.prunes:
-            messages.append(Prune(tuple(list(lane.prunes)[: limits.TAGS_MAX])))
-            lane.prunes.clear()
+            pruned = tuple(lane.prunes)[: limits.TAGS_MAX]
+            messages.append(Prune(pruned))
+            for tag in pruned:
+                del lane.prunes[tag]
         if lane.grafts:
             messages.append(Graft(tuple(lane.grafts)))
             lane.grafts.clear()
@@ -434,7 +449,7 @@ class Vectors:
         state = self.keys.get(author)
         if state is None:
             return 0
-        lane.keys[author] = state.rotation
+        lane.learn_key(author, state.rotation)
         messages.append(Keys(state.encoded))
         return len(state.encoded) + 8
 

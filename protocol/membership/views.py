@@ -236,6 +236,8 @@ class Views:
                     self._own[address] = None
             self._forget(target)
             return self.plan(now)
+        if reason == Reason.HANDSHAKE_WRONG_IDENTITY:
+            target.addresses = ()  # somebody else lives there now; discovery and PEERS may name a new address
         target.next_at = now + self._backoff(target, now)
         return self.plan(now)
 

@@ -168,7 +168,7 @@ async def test_a_static_peer_without_an_author_may_come_back_as_somebody_else(tm
         await until(lambda: one.linked(before))
         await crew.stop(before)
         after = await crew.start("after", listen__port=port)
-        await until(lambda: one.linked(after), 10)
+        await until(lambda: one.linked(after), 7)  # a reinstalled hub that keeps its identity is back within two
 
 
 async def test_a_hub_that_dials_itself_notices_and_does_not_try_again(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ async def test_hubs_of_two_open_meshes_learn_nothing_of_each_other(tmp_path: Pat
                 assert secret not in bytes(wire.to_hub)
             for member in (here, there):
                 assert not member.hub.statistics().links
-                assert {line.author for line in member.hub.statistics().authors} == {member.author}
+                assert {line.author for line in member.hub.statistics().authors} <= {member.author}
                 assert member.hub.statistics().in_reach == (member.author,)
 
 

@@ -29,6 +29,7 @@ from protocol.inputs import (
     Started,
     TimerFired,
 )
+from protocol.limits import SPACING_US
 from protocol.node import Node, NodeConfig
 from protocol.rng import Rng
 from protocol.statistics import AuthorStatistics, NodeStatistics
@@ -68,6 +69,7 @@ class Hub:
         self.timers = TimerTable()
         self.busy: dict[LinkId, None] = {}
         self.open: dict[LinkId, None] = {}
+        self.outbox: dict[LinkId, list[Message]] = {}
         self.act(started if started is not None else Started(1))
 
     # --- what is told -------------------------------------------------------------------------------------------
@@ -94,6 +96,7 @@ class Hub:
                 assert len(plaintext) <= limits.PLAINTEXT_BYTES_MAX
                 assert decode_frame(plaintext) == messages
                 self.busy[link] = None
+                self.outbox.setdefault(link, []).extend(messages)
             case Connect(_, addresses, expected, timeout_us):
                 assert 1 <= len(addresses) <= limits.ADDRESSES_MAX
                 assert expected != self.node.author
@@ -236,3 +239,28 @@ def connects(effects: list[Effect]) -> list[Connect]:
 def timers(effects: list[Effect]) -> dict[tuple[str, ...], Instant]:
     """The timers that are set, the last one of each key."""
     return {effect.key: effect.at for effect in effects if isinstance(effect, SetTimer)}
+
+
+class Couple:
+    """Two hubs and one link between them, on one clock; what one sends the other hears after no time at all."""
+
+    def __init__(self, left: Hub, right: Hub, link: int) -> None:
+        self.left, self.right, self.link = left, right, LinkId(link)
+        left.outbox.clear()
+        right.outbox.clear()
+
+    def settle(self) -> None:
+        """Carry messages until nobody has anything to say."""
+        while self.left.busy or self.right.busy:
+            for here, there in ((self.left, self.right), (self.right, self.left)):
+                messages = here.outbox.pop(self.link, [])
+                here.drain()
+                if messages:
+                    there.say(self.link, *messages)
+
+    def advance(self, duration: Duration) -> None:
+        """Let time pass on both sides, a tenth of a second at a time."""
+        for _ in range(duration // SPACING_US):
+            for hub in (self.left, self.right):
+                hub.advance(SPACING_US, drain=False, beats=False)
+            self.settle()

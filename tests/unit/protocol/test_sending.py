@@ -13,9 +13,10 @@ from protocol.node import NodeConfig
 from protocol.wire import messages as wire
 from protocol.wire.block import make_block
 from protocol.wire.messages import encode_frame
+from protocol.wire.records import decode_vector
 from protocol.wire.registry import DIMENSIONS
 from tests.unit.protocol.hub import START, Hub, sent, shown, vectors_sent
-from tests.unit.protocol.people import ANN, BEN, CAT, DAN, EVE, ME, Made, keys, peer_record, person, tag, vector
+from tests.unit.protocol.people import ANN, BEN, CAT, DAN, EVE, ME, MESH, Made, keys, peer_record, person, tag, vector
 
 
 def linked() -> Hub:
@@ -29,9 +30,8 @@ def linked() -> Hub:
 
 
 def seqs(effects: list[Effect], link: int) -> list[int]:
-    """The numbers of Cat's vectors that leave on a link; she says the same but for the number."""
-    numbers = {vector(CAT, seq).signed: seq for seq in range(200)}
-    return [numbers[message.signed] for message in vectors_sent(effects, link)]
+    """The numbers of the vectors that leave on a link."""
+    return [decode_vector(MESH.mesh_id, message.signed).seq for message in vectors_sent(effects, link)]
 
 
 # --- keys -------------------------------------------------------------------------------------------------------
