@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.hub SPEC`` opens a hub with ``meshnode.daemon.open_hub``, exactly as ``meshnode run`` does, says
 READY as one JSON line, and then answers one JSON line per command on standard input; it ends when that ends, so
-nothing outlives the benchmark. Three things differ from ``meshnode run``, each through a public door: an observer
+nothing outlives the benchmark. Three things differ from ``meshnode run``: an observer
 notes (author, boot, seq, boot time) of every value shown, in memory; ``RunOptions`` may widen what the Node allows a
 single link; and ``RunOptions.transport`` may restrict whom it dials, or tell when a socket is full.
 """
@@ -20,7 +20,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from meshnode.clock import boot_us
 from meshnode.config import load_config
 from meshnode.daemon import AGENT, Hub, RunOptions, open_hub
 from meshnode.observe import set_up_logging
-from meshnode.transport.base import OnAccept
 from meshnode.transport.tcp import Tcp
 from protocol import MeshError, NodeConfig, VectorsConfig, ViewsConfig
 from protocol.effects import Event, ValueShown
@@ -75,17 +74,6 @@ class Network(Tcp):
         self.dialled = [kept for kept in self.dialled if kept.fileno() >= 0] + [sock]
         return sock
 
-    async def listen(
-        self,
-        host: str,
-        port: int,
-        on_accept: OnAccept,
-        *,
-        task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """As TCP does."""
-        await super().listen(host, port, on_accept, task_status=task_status)
-
 
 class Watched(socket.socket):
     """A socket that knows whether the kernel took all of the last write; ``room`` is unparked when it did again."""
@@ -114,11 +102,10 @@ class Watched(socket.socket):
 class Ears:
     """Everything shown, in four columns of machine integers."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self) -> None:
         self._authors: dict[bytes, int] = {}
         self.columns = tuple(array("Q") for _ in range(4))
         self._append = tuple(column.append for column in self.columns)
-        self._hub = hub
 
     def __call__(self, event: Event) -> None:
         """Take one piece of news."""
@@ -146,7 +133,8 @@ class Runner:
         self._hub = hub
         self._network = network
         self._nursery = nursery
-        self.ears = Ears(hub)
+        self._pouring = trio.CancelScope()
+        self.ears = Ears()
         listen(hub, self.ears)
 
     def answer(self, request: dict[str, Any]) -> dict[str, object]:
@@ -187,8 +175,11 @@ class Runner:
             "links": len(self._hub.driver.links),
         }
 
-    def _pour(self, _request: dict[str, Any]) -> dict[str, object]:
-        self._nursery.start_soon(pour, self._hub, self._network.dialled[-1])
+    def _pour(self, request: dict[str, Any]) -> dict[str, object]:
+        self._pouring.cancel()
+        if request["on"]:
+            self._pouring = trio.CancelScope()
+            self._nursery.start_soon(pour, self._hub, self._network.dialled[-1], self._pouring)
         return {}
 
     def _dump(self, request: dict[str, Any]) -> dict[str, object]:
@@ -198,24 +189,31 @@ class Runner:
 
 def listen(hub: Hub, listener: Callable[[Event], None]) -> None:
     """Let ``listener`` hear all news of ``hub`` after the hub's own record of it."""
-    hub.events.listeners.append(listener)
+    own = hub.driver._observe
+
+    def both(event: Event) -> None:
+        own(event)
+        listener(event)
+
+    hub.driver._observe = both
 
 
-async def pour(hub: Hub, sock: Watched) -> None:
+async def pour(hub: Hub, sock: Watched, scope: trio.CancelScope) -> None:
     """Publish whenever the link can take it: the timer that publishes fires as often as the socket has room.
 
     The timer's own deadline only moves further away, so every record is one that this loop asked for.
     """
     driver = hub.driver
-    while True:
-        for _ in range(BURST):
+    with scope:
+        while True:
+            for _ in range(BURST):
+                if sock.full:
+                    break
+                driver.feed(TimerFired(PUBLISH))
             if sock.full:
-                break
-            driver.feed(TimerFired(PUBLISH))
-        if sock.full:
-            await sock.room.park()
-        else:
-            await trio.lowlevel.checkpoint()
+                await sock.room.park()
+            else:
+                await trio.lowlevel.checkpoint()
 
 
 async def sense(hub: Hub) -> None:
@@ -285,7 +283,7 @@ def say(value: dict[str, object]) -> None:
 def main() -> int:
     """Run one hub as the first argument says."""
     spec = Spec(**json.loads(sys.argv[1]))
-    profile = cProfile.Profile(time.process_time) if spec.profile else None
+    profile = cProfile.Profile() if spec.profile else None
     try:
         if profile is None:
             trio.run(serve, spec)

@@ -16,6 +16,7 @@ from typing import Final
 
 import nacl.bindings as sodium
 import trio
+import trio.testing
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 

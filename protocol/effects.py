@@ -14,7 +14,7 @@ from protocol.inputs import Address, TimerKey
 from protocol.wire.messages import Message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Send:
     """One frame of messages for a link; the next one waits for ``LinkWritable``."""
 
@@ -41,7 +41,7 @@ class Disconnect:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class SetTimer:
     """Fire ``key`` at ``at`` (strictly after now); replaces the timer of that key."""
 
@@ -71,7 +71,7 @@ class StoreKeyState:
     encoded: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Drop:
     """Something was refused and this is why; tests and counters ask."""
 
@@ -80,7 +80,7 @@ class Drop:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class ValueShown:
     """News: a verified, consented vector of ``author`` is now the newest held here."""
 
@@ -102,7 +102,7 @@ class LinkNews:
 Event: TypeAlias = ValueShown | LinkNews
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Emit:
     """News for the local side: page, CLI, outputs."""
 

@@ -63,14 +63,14 @@ class LinkDown:
     code: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class LinkWritable:
     """The last Send of this link has left; the next may follow."""
 
     link: LinkId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class FrameReceived:
     """The plaintext of one frame from an authenticated peer."""
 
@@ -78,7 +78,7 @@ class FrameReceived:
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class MessagesReceived:
     """The same, already decoded: the simulator's lane without a codec."""
 
@@ -103,7 +103,7 @@ class DialFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class TimerFired:
     """A timer is due; late firings are tolerated."""
 

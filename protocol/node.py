@@ -55,6 +55,7 @@ from protocol.wire.records import COMMONS, VectorRecord, encode_vector
 
 TICK: TimerKey = ("tick",)
 PUBLISH: TimerKey = ("publish",)
+_PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +112,24 @@ class Node:
         if not self._started and not isinstance(input, Started):
             raise LocalProtocolError("Started is the first input")
         effects = self._route(input, now)
-        for gone in [effect for effect in effects if type(effect) is Disconnect]:
-            effects += self._forget(gone.link, gone.code, now, gone.reason)
+        for effect in effects:  # grows while a lost link's machines have something to say
+            kind = type(effect)
+            if kind is Drop:
+                self._count(effect)
+            elif kind is Disconnect:
+                self._closed(effect, now, effects)
         while self._vectors.ready:
             link, _ = self._vectors.ready.popitem()
             self._flush(link, now, effects)
-        for effect in effects:
-            if type(effect) is Drop:
-                self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
         return effects
+
+    def _count(self, drop: Effect) -> None:
+        assert type(drop) is Drop
+        self._drops[drop.reason] = self._drops.get(drop.reason, 0) + 1
+
+    def _closed(self, gone: Effect, now: Instant, effects: list[Effect]) -> None:
+        assert type(gone) is Disconnect
+        effects += self._forget(gone.link, gone.code, now, gone.reason)
 
     def _route(self, input: Input, now: Instant) -> list[Effect]:
         match input:
@@ -329,11 +339,12 @@ class Node:
         return effects
 
     def _notice(self, effects: list[Effect], now: Instant) -> None:
+        heard = self._lookout.roll.heard
         for effect in effects:
-            if type(effect) is Emit and isinstance(effect.event, ValueShown):
+            if type(effect) is Emit and type(effect.event) is ValueShown:
                 held = self._vectors.shelf.get(effect.event.author)
                 if held is not None:
-                    self._lookout.roll.heard(held.record.author, held.made_at, held.record.cadence_ms, now)
+                    heard(held.record.author, held.made_at, held.record.cadence_ms, now)
 
     # --- what goes out ------------------------------------------------------------------------------------------
 
@@ -443,7 +454,7 @@ class Node:
     def _gate(self, purpose: str, record: VectorRecord, lease_left_us: int, *, own: bool) -> Reason | None:
         """Every machine that touches data comes through here."""
         return decide(
-            Purpose(purpose),
+            _PURPOSES[purpose],
             audience=record.audience,
             terms=record.terms,
             dims=record.block.dims,

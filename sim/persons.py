@@ -20,18 +20,21 @@ METHOD: Final = 1
 
 
 class Person:
-    """One wearer; readings are drawn from ``rng`` alone. ``mood`` in [-1, 1] is the level wandered around."""
+    """One wearer; readings are drawn from ``rng`` alone. ``mood`` in [-1, 1] is the level wandered around; ``last`` is
+    what the sensor said last."""
 
-    __slots__ = ("_level", "_rng", "mood")
+    __slots__ = ("_level", "_rng", "last", "mood")
 
     def __init__(self, rng: Rng, mood: float | None = None) -> None:
         self._rng = rng
         self.mood = 1.6 * rng.fraction() - 0.8 if mood is None else mood
         self._level = self.mood
+        self.last: Reading | None = None
 
     def read(self, now: Instant) -> Reading:
         """What the sensor says at ``now`` (the hub's own boot time)."""
         step = STEP * (self._rng.fraction() - 0.5)
         self._level = min(1.0, max(-1.0, self.mood + MEMORY * (self._level - self.mood) + step))
         quality = 0.7 + 0.3 * self._rng.fraction()
-        return Reading(now, (Estimate(AROUSAL, self._level, SENSOR_SD),), quality, METHOD)
+        self.last = Reading(now, (Estimate(AROUSAL, self._level, SENSOR_SD),), quality, METHOD)
+        return self.last

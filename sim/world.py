@@ -217,8 +217,8 @@ class World:
         self.handle(host, LoopLagged(lag_us))
         self._fire(host)
         waiting, host.backlog = host.backlog, []
-        for input, shown in waiting:
-            self._step(host, input, shown)
+        for late, shown in waiting:
+            self._step(host, late, shown)
         self.network.awake(host)
 
     # --- paths --------------------------------------------------------------------------------------------------

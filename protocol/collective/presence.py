@@ -50,8 +50,12 @@ class Roll:
 
     def heard(self, author: AuthorId, made_at: Instant, cadence_ms: int, now: Instant) -> None:
         """A verified vector of ``author``, made at ``made_at`` by our clock, is held."""
-        entry = self._entry(author, now)
-        entry.fresh_until = max(entry.fresh_until, made_at + silence_limit_us(cadence_ms))
+        entry = self.known.get(author)
+        if entry is None:
+            entry = self._entry(author, now)
+        until = made_at + cadence_ms * 2_500 + GRACE_US  # silence_limit_us, spelt out: this is the receive path
+        if until > entry.fresh_until:
+            entry.fresh_until = until
 
     def _entry(self, author: AuthorId, now: Instant) -> Known:
         entry = self.known.get(author)

@@ -8,6 +8,7 @@ unknown; nothing outside the grant enters a block.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from dataclasses import dataclass
 from math import isfinite, sqrt
@@ -16,13 +17,16 @@ from typing import Final
 from protocol.clock import MS, SECOND, Instant
 from protocol.errors import Reason
 from protocol.inputs import CommonsGrant, Estimate, Reading
-from protocol.wire.block import Block, make_block
+from protocol.wire.block import UNKNOWN, Block, byte_from_sd, raw_from_value
 from protocol.wire.registry import DIMENSIONS, Dimension
 
 GRID_MS: Final = 250
 WINDOW_MS: Final = 4_000
 STALE_US: Final = 2 * SECOND
 """A grid point takes the newest reading at or before it that is younger than this, else it is unknown."""
+
+
+_UNKNOWN_ROW: Final = struct.pack("<h", UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,27 @@ def grid_for(cadence_ms: int) -> Grid:
     return Grid(dt_ms, max(1, min(16, WINDOW_MS // dt_ms)) if dt_ms <= WINDOW_MS else 4)
 
 
+@dataclass(slots=True)  # state: the packed row is made when a grant first asks for it
+class _Entry:
+    reading: Reading
+    terms: tuple[tuple[int, ...], int] | None = None
+    row: bytes = b""
+
+    def packed(self, dims: tuple[int, ...], levels: int) -> bytes:
+        """This reading as one row of a block."""
+        if self.terms != (dims, levels):
+            self.terms = (dims, levels)
+            values = [_coarse(self.reading, dim, levels) for dim in dims]
+            raw = [raw_from_value(DIMENSIONS[dim], value) for dim, value in zip(dims, values, strict=True)]
+            self.row = struct.pack(f"<{len(raw)}h", *raw)
+        return self.row
+
+
 class Publisher:
     """Keeps the readings of the last window and makes blocks of them."""
 
     def __init__(self) -> None:
-        self._readings: deque[Reading] = deque(maxlen=256)
+        self._entries: deque[_Entry] = deque(maxlen=256)
         self.refused = 0
 
     def add(self, reading: Reading) -> Reason | None:
@@ -59,40 +79,38 @@ class Publisher:
         if any(estimate.dim not in DIMENSIONS for estimate in reading.estimates):
             self.refused += 1
             return Reason.UNKNOWN_DIMENSION
-        self._readings.append(reading)
+        self._entries.append(_Entry(reading))
         return None
 
     def newest(self, now: Instant) -> Reading | None:
         """The newest reading, if it is not stale."""
-        if self._readings and now - self._readings[-1].at <= STALE_US:
-            return self._readings[-1]
+        if self._entries and now - self._entries[-1].reading.at <= STALE_US:
+            return self._entries[-1].reading
         return None
 
     def block(self, grant: CommonsGrant, now: Instant) -> Block:
         """The block that the grant allows, ending now."""
         grid = grid_for(grant.cadence_ms)
-        rows: list[tuple[float | None, ...]] = []
+        dims, levels = grant.dimensions, grant.levels
+        unknown = _UNKNOWN_ROW * len(dims)
+        rows: list[bytes] = []
         newest: Reading | None = None
-        readings = list(self._readings)
-        at = len(readings) - 1
+        entries = reversed(self._entries)
+        entry = next(entries, None)
+        instant = now
         for back in range(grid.k):
-            instant = now - back * grid.dt_ms * MS
-            while at >= 0 and readings[at].at > instant:
-                at -= 1
-            reading = readings[at] if at >= 0 and instant - readings[at].at <= STALE_US else None
-            if back == 0:
-                newest = reading
-            rows.append(tuple(_coarse(reading, dim, grant.levels) for dim in grant.dimensions))
+            while entry is not None and entry.reading.at > instant:
+                entry = next(entries, None)
+            fresh = entry is not None and instant - entry.reading.at <= STALE_US
+            if back == 0 and fresh and entry is not None:
+                newest = entry.reading
+            rows.append(entry.packed(dims, levels) if fresh and entry is not None else unknown)
+            instant -= grid.dt_ms * MS
         rows.reverse()
-        sds = tuple(_sd(newest, dim, grant.levels) for dim in grant.dimensions)
-        return make_block(
-            grant.dimensions,
-            rows,
-            sds,
-            dt_ms=grid.dt_ms,
-            quality=0.0 if newest is None else newest.quality,
-            method=0 if newest is None else newest.method,
-        )
+        sds = bytes(byte_from_sd(DIMENSIONS[dim], _sd(newest, dim, levels)) for dim in dims)
+        quality = 0 if newest is None else round(min(1.0, max(0.0, newest.quality)) * 255)
+        method = 0 if newest is None else newest.method
+        return Block(grid.dt_ms, dims, grid.k, quality, method, b"".join(rows) + sds)
 
 
 def _estimate(reading: Reading | None, dim: int) -> Estimate | None:

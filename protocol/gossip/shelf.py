@@ -89,17 +89,20 @@ class Shelf:
 
     def put(self, held: Held) -> None:
         """Keep ``held`` as the newest of its author."""
-        author = held.record.author
+        record = held.record
+        author = record.author
         old = self._held.get(author)
         if old is not None:
             del self._by_bytes[old.signed]
+        else:
+            # A new author, or one that comes back: its mark becomes the youngest.
+            self._by_tag[author[:TAG_AUTHOR_BYTES]] = author
+            self._marks.pop(author, None)
+            if len(self._marks) >= MARKS_MAX:
+                del self._marks[next(iter(self._marks))]
         self._held[author] = held
         self._by_bytes[held.signed] = author
-        self._by_tag[author[:TAG_AUTHOR_BYTES]] = author
-        self._marks.pop(author, None)
-        if len(self._marks) >= MARKS_MAX:
-            del self._marks[next(iter(self._marks))]
-        self._marks[author] = held.record.number
+        self._marks[author] = (record.rotation, record.boot, record.seq)
 
     def remove(self, author: AuthorId) -> None:
         """Forget the vector of ``author`` (not its mark)."""

@@ -128,6 +128,15 @@ class Vectors:
         for lane in self.lanes.values():
             lane.forget(self._author)
 
+    def _pass_on(self, held: Held, source: LinkId, now: Instant) -> None:
+        """Make a new vector due on every eager link, if its author lets others relay it."""
+        author = held.record.author
+        for link, lane in self.lanes.items():
+            if link != source and lane.peer != author and author not in lane.lazy:
+                if self._gate("relay", held.record, held.lease_left_us(now), own=False) is None:
+                    self._push(author, source)
+                return
+
     def _push(self, author: AuthorId, source: LinkId | None) -> None:
         for link, lane in self.lanes.items():
             if link != source and lane.peer != author and author not in lane.lazy:
@@ -179,20 +188,22 @@ class Vectors:
                 Drop(link, Reason.BAD_SIGNATURE),
                 Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE),
             ]
-        made_at = now - message.age_ms * MS
-        held = Held(record, message.signed, message.signature, made_at, link)
-        refusal = self._gate("keep", record, held.lease_left_us(now), own=False)
+        author = record.author
+        age_us = message.age_ms * MS
+        refusal = self._gate("keep", record, record.lease_ms * MS - age_us, own=False)
         if refusal is not None:
             return [Drop(link, refusal)]
-        if not self.shelf.room_for(record.author, now):
+        if not self.shelf.room_for(author, now):
             return [Drop(link, Reason.AUTHOR_LIMIT)]
+        held = Held(record, message.signed, message.signature, now - age_us, link)
         self.shelf.put(held)
-        used = self.keys.use(record.author)
-        lane.learn_key(record.author, record.rotation)
-        lane.dirty.pop(record.author, None)
-        if self._gate("relay", record, held.lease_left_us(now), own=False) is None:
-            self._push(record.author, link)
-        shown: list[Effect] = [Emit(ValueShown(record.author, record.boot, record.seq))]
+        used = self.keys.use(author)
+        if lane.keys.get(author) != record.rotation:
+            lane.learn_key(author, record.rotation)
+        if author in lane.dirty:
+            del lane.dirty[author]
+        self._pass_on(held, link, now)
+        shown: list[Effect] = [Emit(ValueShown(author, record.boot, record.seq))]
         return shown if used is None else [StoreKeyState(used.author, used.encoded), *shown]
 
     def _superfluous(self, link: LinkId, lane: Lane, held: Held, now: Instant) -> None:

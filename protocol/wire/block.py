@@ -114,7 +114,28 @@ def parse_block(value: Value) -> Block:
     Raises:
         DecodeError: ``UNKNOWN_DIMENSION`` if a dimension is not registered, otherwise the field at fault.
     """
-    dt_ms, dims_value, k, quality, method, blob = fields.array(value, "block", 6, 6)
+    dt_ms, dims, k, quality, method, blob = fields.array(value, "block", 6, 6)
+    if (
+        type(dims) is tuple
+        and dims in _COMMON_DIMS
+        and type(dims[0]) is type(dt_ms) is type(k) is type(quality) is type(method) is int
+        and type(blob) is bytes
+        and DT_MS_MIN <= dt_ms <= DT_MS_MAX
+        and 1 <= k <= BLOCK_SAMPLES_MAX
+        and 0 <= quality <= 255
+        and 0 <= method <= 65_535
+        and len(blob) == 2 * k + 1
+        and blob[-1] != 0
+    ):
+        return Block(dt_ms, _COMMON_DIMS[dims], k, quality, method, blob)
+    return _parse_slowly(dt_ms, dims, k, quality, method, blob)
+
+
+_COMMON_DIMS: Final = {(dim,): (dim,) for dim in DIMENSIONS}
+"""Blocks of one dimension are what most people share; they take the short way."""
+
+
+def _parse_slowly(dt_ms: Value, dims_value: Value, k: Value, quality: Value, method: Value, blob: Value) -> Block:
     dims = fields.array(dims_value, "dims", 1, DIMENSIONS_MAX)
     last = -1
     for dim in dims:

@@ -15,7 +15,7 @@ from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.limits import COUNTER_MAX
 from protocol.wire import fields
-from protocol.wire.codec import Value, decode, encode
+from protocol.wire.codec import Value, decode_for_schema, encode, inspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +183,16 @@ def decode_frame(plaintext: bytes) -> tuple[Message, ...]:
         raise DecodeError(Reason.FRAME_EMPTY)
     if len(plaintext) > limits.PLAINTEXT_BYTES_MAX:
         raise DecodeError(Reason.FRAME_TOO_LARGE)
-    items = decode(plaintext)
+    items = decode_for_schema(plaintext)
     if type(items) is not tuple:
         raise DecodeError(Reason.WRONG_TYPE, "a frame is an array of messages")
     if not 1 <= len(items) <= limits.MESSAGES_PER_FRAME_MAX:
         raise DecodeError(Reason.TOO_MANY_ITEMS if items else Reason.FRAME_EMPTY)
-    return tuple([_message(item) for item in items])
+    try:
+        return tuple([_message(item) for item in items])
+    except DecodeError:
+        inspect(items)  # what may not travel at all is the better reason
+        raise
 
 
 def _message(item: Value) -> Message:

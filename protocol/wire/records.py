@@ -8,7 +8,7 @@ docs/protocol.md, section 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from protocol import limits
 from protocol.errors import DecodeError, Reason
@@ -16,7 +16,7 @@ from protocol.ids import AUTHOR_BYTES, MESH_BYTES, AuthorId, MeshId
 from protocol.limits import COUNTER_MAX
 from protocol.wire import fields
 from protocol.wire.block import Block, parse_block
-from protocol.wire.codec import Value, decode, encode
+from protocol.wire.codec import Value, decode, decode_for_schema, encode, inspect
 
 RECORD_VERSION: Final = 1
 DOMAIN_VECTOR: Final = "trio.vector"
@@ -82,22 +82,50 @@ def decode_vector(mesh: MeshId, signed: bytes) -> VectorRecord:
     """
     if len(signed) > limits.VECTOR_BYTES_MAX:
         raise DecodeError(Reason.OUT_OF_RANGE, "vector too long")
-    items = header(decode(signed), DOMAIN_VECTOR, mesh, 13)
+    value = decode_for_schema(signed)
+    try:
+        return _vector(mesh, value)
+    except DecodeError:
+        inspect(value)  # what may not travel at all is the better reason
+        raise
+
+
+def _vector(mesh: MeshId, value: Value) -> VectorRecord:
+    items = header(value, DOMAIN_VECTOR, mesh, 13)
     _, _, _, author, rotation, boot, seq, hlc, audience, terms, lease_ms, cadence_ms, body = items
-    if fields.integer(audience, "audience", 0, 0xFFFFFFFF) != COMMONS:
-        raise DecodeError(Reason.UNKNOWN_AUDIENCE)
-    return VectorRecord(
-        AuthorId(fields.binary(author, "author", AUTHOR_BYTES, AUTHOR_BYTES)),
-        fields.integer(rotation, "rotation", 0, limits.ROTATIONS_MAX),
-        fields.integer(boot, "boot", 1, COUNTER_MAX),
-        fields.integer(seq, "seq", 1, COUNTER_MAX),
-        fields.integer(hlc, "hlc", 0, (1 << 64) - 1),
-        COMMONS,
-        fields.integer(terms, "terms", 0, TERMS_MAX),
-        fields.integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX),
-        fields.integer(cadence_ms, "cadence_ms", limits.CADENCE_MS_MIN, limits.CADENCE_MS_MAX),
-        parse_block(body),
-    )
+    if (
+        type(author) is bytes
+        and len(author) == AUTHOR_BYTES
+        and type(rotation) is type(boot) is type(seq) is type(hlc) is type(audience) is type(terms) is int
+        and type(lease_ms) is type(cadence_ms) is int
+        and 0 <= rotation <= limits.ROTATIONS_MAX
+        and 1 <= boot <= COUNTER_MAX
+        and 1 <= seq <= COUNTER_MAX
+        and 0 <= hlc < 1 << 64
+        and audience == COMMONS
+        and 0 <= terms <= TERMS_MAX
+        and limits.LEASE_MS_MIN <= lease_ms <= limits.LEASE_MS_MAX
+        and limits.CADENCE_MS_MIN <= cadence_ms <= limits.CADENCE_MS_MAX
+    ):
+        return VectorRecord(
+            AuthorId(author), rotation, boot, seq, hlc, audience, terms, lease_ms, cadence_ms, parse_block(body)
+        )
+    return _refused_vector(items)
+
+
+def _refused_vector(items: tuple[Value, ...]) -> NoReturn:
+    """Name the field at fault: the quick check above has found one."""
+    _, _, _, author, rotation, boot, seq, hlc, audience, terms, lease_ms, cadence_ms, _ = items
+    fields.binary(author, "author", AUTHOR_BYTES, AUTHOR_BYTES)
+    fields.integer(rotation, "rotation", 0, limits.ROTATIONS_MAX)
+    fields.integer(boot, "boot", 1, COUNTER_MAX)
+    fields.integer(seq, "seq", 1, COUNTER_MAX)
+    fields.integer(hlc, "hlc", 0, (1 << 64) - 1)
+    fields.integer(terms, "terms", 0, TERMS_MAX)
+    fields.integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
+    fields.integer(cadence_ms, "cadence_ms", limits.CADENCE_MS_MIN, limits.CADENCE_MS_MAX)
+    fields.integer(audience, "audience", 0, 0xFFFFFFFF)
+    raise DecodeError(Reason.UNKNOWN_AUDIENCE)
 
 
 @dataclass(frozen=True, slots=True)

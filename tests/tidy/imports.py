@@ -30,7 +30,7 @@ LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 PURE_STDLIB = frozenset(
     {
         *("__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "copy"),
-        *("dataclasses", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "importlib", "ipaddress"),
+        *("dataclasses", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress"),
         *("itertools", "json", "math", "numbers", "operator", "re", "statistics", "string", "struct", "textwrap"),
         *("types", "typing", "unicodedata", "weakref", "zlib"),
     }

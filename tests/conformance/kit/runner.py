@@ -41,6 +41,7 @@ MODULES: Final = (
 LINKS_MAX: Final = 6
 THREADS: Final = 8
 SECONDS: Final = 3.0
+CONNECTS_PER_SECOND: Final = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,22 @@ class Slots:
 
 
 def run_checks(
-    host: str, port: int, mesh_name: str, only: Collection[str] | str | None = None, timeout: float = SECONDS
+    host: str,
+    port: int,
+    mesh_name: str,
+    only: Collection[str] | str | None = None,
+    timeout: float = SECONDS,
+    pace: float = CONNECTS_PER_SECOND,
 ) -> list[Result]:
     """Test the hub at ``host:port`` in the open mesh ``mesh_name``; one result per requirement, in their order.
 
-    ``only`` names the requirements to test (all if None); ``timeout`` is how many seconds an answer may take.
+    ``only`` names the requirements to test (all if None); ``timeout`` is how many seconds an answer may take; ``pace``
+    how many connections a second the hub is asked to take.
     """
     wanted = set(REQUIREMENTS) if only is None else {only} if isinstance(only, str) else set(only)
     if unknown := wanted - set(REQUIREMENTS):
         raise ValueError(f"no such requirement: {', '.join(sorted(unknown))}")
-    kit = Kit(host, port, mesh_name, timeout)
+    kit = Kit(host, port, mesh_name, timeout, pace)
     checks = [check for check in CHECKS if check.requirement in wanted]
     parts = run_all(kit, checks)
     parts += [Part(requirement, "fail", what, 0.0) for requirement, what in kit.watch.faults]

@@ -1,7 +1,7 @@
 """What every check works with: links to the hub under test, fresh authors, and a modest pace.
 
-Connections are opened at most 14 a second, four at once, because a hub may limit handshakes per address; the links
-that may be up at the same time are counted by the runner.
+Connections are opened at a modest pace, because a hub may limit handshakes per address; the links that may be up at
+the same time are counted by the runner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tests.conformance.reference.sessions import ProofMaker, Session, initiate
 from tests.conformance.reference.stream import Closed, Late, Stream, dial
 from tests.conformance.reference.weather import entropy, now, sleep
 
-CONNECTS_PER_SECOND: Final = 14.0
 CONNECTS_AT_ONCE: Final = 4.0
 ATTEMPTS: Final = 5
 TOO_MANY_LINKS: Final = 6
@@ -35,7 +34,8 @@ QUIET_SECONDS: Final = 0.4
 class Pace:
     """A token bucket that makes its callers wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
         self._tokens = CONNECTS_AT_ONCE
         self._at = now()
         self._lock = threading.Lock()
@@ -44,23 +44,26 @@ class Pace:
         """Return when one more connection is due."""
         with self._lock:
             at = now()
-            self._tokens = min(CONNECTS_AT_ONCE, self._tokens + (at - self._at) * CONNECTS_PER_SECOND)
+            self._tokens = min(CONNECTS_AT_ONCE, self._tokens + (at - self._at) * self._per_second)
             self._at = at
             self._tokens -= 1
-            pause = -self._tokens / CONNECTS_PER_SECOND
+            pause = -self._tokens / self._per_second
         sleep(pause)
 
 
 class Kit:
-    """The hub under test and how to reach it; ``seconds`` is how long an answer may take."""
+    """The hub under test and how to reach it.
 
-    def __init__(self, host: str, port: int, mesh_name: str, seconds: float) -> None:
+    ``seconds`` is how long an answer may take, ``pace`` how many connections a second are opened, after a few at once.
+    """
+
+    def __init__(self, host: str, port: int, mesh_name: str, seconds: float, pace: float) -> None:
         self.host = host
         self.port = port
         self.mesh = open_mesh(mesh_name)
         self.seconds = seconds
         self.watch = Watch()
-        self._pace = Pace()
+        self._pace = Pace(pace)
         self._known: dict[str, list[bytes]] = {}
         self._knowing = threading.Lock()
 

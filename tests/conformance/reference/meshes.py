@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.crypto import blake
 
 
@@ -22,7 +23,13 @@ def open_secret(name: str) -> bytes:
 
 
 def mesh_of(secret: bytes) -> Mesh:
-    """The mesh of a 32-byte secret."""
+    """The mesh of a 32-byte secret.
+
+    Raises:
+        Refused: it has another length.
+    """
+    if len(secret) != 32:
+        raise Refused("a mesh secret that has not 32 bytes")
     return Mesh(blake(secret, size=16, person=b"trio-mesh id"), blake(secret, person=b"trio-mesh psk"))
 
 

@@ -340,6 +340,25 @@ def test_a_record_replayed_after_its_lease_is_refused_by_its_mark() -> None:
     assert shown(hub.say(2, vector(CAT, 3))) == [(CAT.author, 3)]
 
 
+def test_a_duplicate_that_claims_to_be_younger_makes_the_value_as_young_as_an_honest_relay_shows_it() -> None:
+    hub = linked()
+    hub.say(1, vector(CAT, 1, Made(lease_ms=5_000), age_ms=4_000))
+    hub.say(2, vector(CAT, 1, Made(lease_ms=5_000), age_ms=1_000))
+    line = hub.held(CAT)
+    assert line is not None
+    assert line.lease_left_us == 4_000_000
+
+
+@pytest.mark.xfail(strict=True, reason="each duplicate with age 0 starts the lease anew: one link keeps a value for ever")
+def test_a_link_that_repeats_a_value_makes_it_younger_by_at_most_its_lease() -> None:
+    hub = linked()
+    hub.say(1, vector(CAT, 1, Made(lease_ms=1_000)))
+    for _ in range(30):
+        hub.advance(100_000)
+        hub.say(2, vector(CAT, 1, Made(lease_ms=1_000), age_ms=0))
+    assert hub.held(CAT) is None
+
+
 def test_an_expired_value_is_not_sent_to_a_link_that_comes_up_before_the_next_tick() -> None:
     hub = linked()
     hub.say(1, vector(CAT, 1, Made(lease_ms=1_000)))

@@ -1,0 +1,134 @@
+"""``python -m sim``: play a scenario, search many seeds for a broken invariant, compare two traces."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO, cast
+
+import click
+
+from protocol.bars import all_met, report, text
+from sim import keys, network, swarm
+from sim.scenarios import SCENARIOS
+from sim.scenarios.crowd import Crowd, Played
+from sim.trace import diff
+from sim.world import SafetyViolation
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The mesh in virtual time."""
+
+
+@main.command("list")
+def list_scenarios() -> None:
+    """Say which scenarios there are."""
+    for scenario in SCENARIOS.values():
+        click.echo(f"{scenario.name:10} {scenario.about}")
+
+
+@main.command()
+@click.argument("scenario", type=click.Choice(sorted(SCENARIOS)))
+@click.option("--seed", type=int, default=1, show_default=True, help="Everything is drawn from it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--lane", type=click.Choice(["object", "wire"]), default="object", show_default=True)
+@click.option("--crypto", type=click.Choice(["stub", "real"]), default="stub", show_default=True)
+@click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), help="Write every step, one JSON a line.")
+def run(scenario: str, seed: int, as_json: bool, lane: str, crypto: str, trace: Path | None) -> None:
+    """Play SCENARIO once; exit 1 if a bar is missed or an invariant broken."""
+    crowd = replace(SCENARIOS[scenario], lane=cast(network.Lane, lane), crypto=cast(keys.Lane, crypto))
+    again = f"python -m sim run {scenario} --seed {seed} --lane {lane} --crypto {crypto}"
+    began = _cpu_s()
+    try:
+        with _opened(trace) as out:
+            played = crowd.play(seed, out)
+    except SafetyViolation as broken:
+        _print_broken(broken, again, as_json)
+        sys.exit(1)
+    _print_played(crowd, played, seed, _cpu_s() - began, as_json)
+    if not all_met(played.bars):
+        click.echo(f"again: {again}", err=True)
+        sys.exit(1)
+
+
+def _print_played(crowd: Crowd, played: Played, seed: int, cpu_s: float, as_json: bool) -> None:
+    speed = {
+        "events": played.events,
+        "steps": played.steps,
+        "cpu_s": round(cpu_s, 2),
+        "events_per_cpu_s": round(played.events / max(cpu_s, 0.01)),
+    }
+    if as_json:
+        more = {"scenario": crowd.name, "seed": seed, "digest": played.digest, "figures": played.figures, **speed}
+        click.echo(json.dumps(report(played.bars, **more)))
+        return
+    click.echo(text(played.bars))
+    for name, figure in [*played.figures.items(), *speed.items(), ("digest", played.digest)]:
+        click.echo(f"{name}: {figure}")
+
+
+def _print_broken(broken: SafetyViolation, again: str, as_json: bool) -> None:
+    if as_json:
+        told = {"seed": broken.seed, "now_us": broken.now, "node": broken.node, "violation": broken.what}
+        click.echo(json.dumps(report([], **told, again=again)))
+    click.echo(f"broken: {broken}\nagain: {again}", err=True)
+
+
+@main.command("swarm")
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
+@click.option("--first", type=int, default=1, show_default=True, help="The first of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def search(seeds: int, first: int, as_json: bool) -> None:
+    """Draw a crowd and its misfortunes from each seed; exit 1 if one breaks an invariant."""
+    broken: list[dict[str, object]] = []
+    for seed in range(first, first + seeds):
+        try:
+            swarm.play(swarm.draw(seed))
+        except SafetyViolation as fault:
+            again = f"python -m sim swarm --seeds 1 --first {seed}"
+            broken.append({"seed": seed, "violation": str(fault), "again": again})
+            click.echo(f"broken: {fault}\nagain: {again}", err=True)
+    if as_json:
+        click.echo(json.dumps({"seeds": seeds, "first": first, "broken": broken}))
+    else:
+        click.echo(f"{seeds - len(broken)} of {seeds} seeds hold")
+    sys.exit(1 if broken else 0)
+
+
+@main.command("diff")
+@click.argument("left", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("right", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def compare(left: Path, right: Path) -> None:
+    """Find the first difference of two traces written with --trace; exit 1 if there is one."""
+    with left.open(encoding="utf-8") as one, right.open(encoding="utf-8") as other:
+        found = diff(one, other)
+    if found is None:
+        click.echo("the same")
+        return
+    click.echo(f"line {found.line}\n< {(found.left or 'ended').rstrip()}\n> {(found.right or 'ended').rstrip()}")
+    sys.exit(1)
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8") as out:
+        yield out
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process; only ever printed."""
+    spent = os.times()
+    return spent.user + spent.system
+
+
+if __name__ == "__main__":
+    main()
