@@ -33,7 +33,9 @@ def measure(name: str, plan: Plan) -> Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for and print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure this software beside its limits.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure this software beside its limits."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--quick", action="store_true", help="shorter turns: for trying things, not for claims")
@@ -63,9 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all_met(bars) else 1
 
 
-def _explain(
-    surroundings: dict[str, Figure], loads: dict[str, Figure], figures: dict[str, dict[str, Figure]]
-) -> None:
+def _explain(surroundings: dict[str, Figure], loads: dict[str, Figure], figures: dict[str, dict[str, Figure]]) -> None:
     """What stands beside the bars, for people."""
     print("; ".join(f"{name} {value}" for name, value in surroundings.items()))
     for name, listed in figures.items():

@@ -59,10 +59,10 @@ class Spec:
 
 
 class Network(Tcp):
-    """TCP that dials only ``ports``, if that is set, and knows when a socket it dialled is full."""
+    """TCP that dials nobody until it is told whom (``ports``; None for everybody), and knows when a socket is full."""
 
     def __init__(self) -> None:
-        self.ports: frozenset[int] | None = None
+        self.ports: frozenset[int] | None = frozenset()
         self.dialled: list[Watched] = []
 
     async def dial(self, address: Address) -> socket.socket:
@@ -149,8 +149,7 @@ class Runner:
 
     def _meet(self, request: dict[str, Any]) -> dict[str, object]:
         """Tell the hub of others; dial only ``ports`` of them if that is given."""
-        if request["ports"] is not None:
-            self._network.ports = frozenset(request["ports"])
+        self._network.ports = None if request["ports"] is None else frozenset(request["ports"])
         for port, author in request["peers"]:
             address = ("127.0.0.1", port)
             self._hub.driver.feed(PeerSeen(f"static {port}", (address,), bytes.fromhex(author)))  # type: ignore[arg-type]

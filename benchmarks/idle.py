@@ -34,10 +34,11 @@ STATUS_S: Final = 0.25
 ZENOH: Final = (0.38, 18.0)
 PY_LIBP2P: Final = (4.3, 59.0)
 COMMAND: Final = (sys.executable, "-m", "meshnode")
-LIBRARIES: Final = "import trio, zeroconf, msgpack, click, nacl.bindings, ifaddr\n" + (
-    "from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305\n"
-    "from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey\n"
-)
+LIBRARIES: Final = """
+import trio, zeroconf, msgpack, click, nacl.bindings, ifaddr
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+"""
 
 
 def ring(hub: int) -> list[int]:

@@ -84,7 +84,9 @@ def _cost(before: Sequence[Mark], after: Sequence[Mark], foreign: int) -> float:
     return spent / foreign * 1_000
 
 
-def _foreign(own: Sequence[str], dumps: Sequence[Mapping[str, Any]], since: Sequence[Mark], until: Sequence[Mark]) -> int:
+def _foreign(
+    own: Sequence[str], dumps: Sequence[Mapping[str, Any]], since: Sequence[Mark], until: Sequence[Mark]
+) -> int:
     """Values of others shown between two marks, each hub's own instants counted."""
     total = 0
     for author, dump, here, there in zip(own, dumps, since, until, strict=True):
@@ -160,6 +162,7 @@ def _figures(
         "cores busy": round(spent / seconds, 3),
         "wakes per hub and second": round(woken / seconds / len(states), 1),
         "bare sign + verify of 1,000 deliveries, CPU-s": round(median(limit) * 1e3, 4),
-        "refused since the start": " ".join(f"{reason}={count}" for reason, count in sorted(drops.items())) or "nothing",
+        "refused since the start": " ".join(f"{reason}={count}" for reason, count in sorted(drops.items()))
+        or "nothing",
         **{f"CPU-s per 1,000 deliveries, {name} (reference)": figure for name, figure in REFERENCES.items()},
     }

@@ -46,9 +46,7 @@ def vector(who: LocalIdentity, seq: int, style: Style) -> Vector:
     """An author's signed vector, with values that change from one to the next."""
     rows: list[tuple[float | None, ...]] = [((seq * 37 + i * 11) % 200 / 100 - 1,) for i in range(style.k)]
     block = make_block((AROUSAL,), rows, (0.2,), dt_ms=style.dt_ms, quality=0.9, method=1)
-    record = VectorRecord(
-        who.author, 0, 1, seq, 0, COMMONS, TERMS_MAX, style.lease_ms, style.cadence_ms, block
-    )
+    record = VectorRecord(who.author, 0, 1, seq, 0, COMMONS, TERMS_MAX, style.lease_ms, style.cadence_ms, block)
     signed = encode_vector(MESH.mesh_id, record)
     return Vector(signed, who.sign(signed), 0)
 

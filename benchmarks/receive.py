@@ -153,7 +153,12 @@ def measure(plan: Plan) -> Outcome:
     verify_us = turns.median_us("verify")
     block_us = turns.median_us("block")
     bars = [
-        Bar("receive path, one new signed record, against a bare verify", turns.ratio("new", "verify"), RECEIVE_RATIO, "x"),
+        Bar(
+            "receive path, one new signed record, against a bare verify",
+            turns.ratio("new", "verify"),
+            RECEIVE_RATIO,
+            "x",
+        ),
         Bar(
             "new samples per second at 32 a block, against bare verifications per second",
             SAMPLES / turns.ratio("block", "verify block"),

@@ -208,8 +208,7 @@ class Network:
         if quality.jitter_us:
             trip += end.rng.below(quality.jitter_us + 1)
         arrival = end.free_at + trip
-        end.flight.append((arrival + back.latency_us, item.size))
-        end.flight_bytes += item.size
+        end.fly(item, arrival + back.latency_us)
         self._kernel.at(arrival, self._arrive, end, item)
 
     def _hold(self, end: End, item: Item) -> None:
@@ -236,9 +235,11 @@ class Network:
     def _arrive(self, end: End, item: Item) -> None:
         target = end.peer
         if not self.paths.passes(end.host.index, target.host.index) or target.unread >= RECEIVE_BUFFER_BYTES:
+            end.unacknowledge(item)
             self._hold(end, item)
             return
         if not self.paths.passes(target.host.index, end.host.index):
+            end.unacknowledge(item)
             end.unacknowledged += item.size
             self._stuck[end] = None
         if item.number != end.expected:

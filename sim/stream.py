@@ -73,7 +73,7 @@ class End:
     numbers: int = 0
     expected: int = 0  # the number that the far side wants next
     early: dict[int, Item] = field(default_factory=dict)  # arrived before something that was lost
-    flight: deque[tuple[Instant, int]] = field(default_factory=deque)  # (acknowledged at, bytes)
+    flight: deque[tuple[Instant, Item]] = field(default_factory=deque)  # when it will be acknowledged, and what
     flight_bytes: int = 0
     held: list[Item] = field(default_factory=list)  # sent into a cut, to be sent again
     held_bytes: int = 0
@@ -86,6 +86,19 @@ class End:
         """The number of the next item of this direction."""
         self.numbers += 1
         return self.numbers - 1
+
+    def fly(self, item: Item, acknowledged_at: Instant) -> None:
+        """It is on its way."""
+        self.flight.append((acknowledged_at, item))
+        self.flight_bytes += item.size
+
+    def unacknowledge(self, item: Item) -> None:
+        """It will not be acknowledged after all."""
+        for entry in self.flight:
+            if entry[1] is item:
+                self.flight.remove(entry)
+                self.flight_bytes -= item.size
+                return
 
     def hold(self, item: Item, now: Instant) -> None:
         """Keep what the path did not take."""
@@ -104,7 +117,7 @@ class End:
         """Bytes in the sender's buffer: all that the far side has not acknowledged by now."""
         flight = self.flight
         while flight and flight[0][0] <= now:
-            self.flight_bytes -= flight.popleft()[1]
+            self.flight_bytes -= flight.popleft()[1].size
         return self.flight_bytes + self.held_bytes + self.unacknowledged
 
 

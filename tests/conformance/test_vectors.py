@@ -100,23 +100,20 @@ def test_the_reference_agrees_with_the_link_example_of_the_other_implementation(
     link = json.loads((FOLDER / "noise_link.json").read_text(encoding="utf-8"))
     mesh = mesh_of(bytes.fromhex(link["mesh"]["secret"]))
     assert (mesh.mesh_id.hex(), mesh.psk.hex()) == (link["mesh"]["mesh_id"], link["mesh"]["psk"])
-    secrets = [
-        bytes.fromhex(link[side][name])
-        for side in ("initiator", "responder")
-        for name in ("static_secret", "ephemeral_secret")
-    ]
-    initiator, responder = Initiator(mesh, *secrets[:2]), Responder(mesh, *secrets[2:])
+    one, two = link["initiator"], link["responder"]
+    initiator = Initiator(mesh, bytes.fromhex(one["static_secret"]), bytes.fromhex(one["ephemeral_secret"]))
+    responder = Responder(mesh, bytes.fromhex(two["static_secret"]), bytes.fromhex(two["ephemeral_secret"]))
     first, second, third = (bytes.fromhex(body) for body in link["messages"])
     assert initiator.first() == first
     responder.first(first)
     told = initiator.second(second)
     assert responder.second(lambda _bound, _static: told) == second
     state = check_proof(mesh.mesh_id, told, RESPONDER_ROLE, initiator.bound_hash, initiator.remote_static)
-    assert state.author.hex() == link["responder"]["author"]
+    assert state.author.hex() == two["author"]
     shown = responder.third(third)
     assert initiator.third(lambda _bound, _static: shown) == third
     state = check_proof(mesh.mesh_id, shown, INITIATOR_ROLE, responder.bound_hash, responder.remote_static)
-    assert state.author.hex() == link["initiator"]["author"]
+    assert state.author.hex() == one["author"]
     assert initiator.symmetric.hash.hex() == link["handshake_hash"]
     _check_transport(link["transport"], dict(zip(("initiator", "responder"), initiator.symmetric.split(), strict=True)))
 

@@ -90,6 +90,11 @@ class Hostile:
         async with self._turn:
             await self._write(frame(self.channel.seal(plaintext)))
 
+    async def say_many(self, plaintext: bytes, count: int) -> None:
+        """Send the same plaintext in that many frames, at one go."""
+        async with self._turn:
+            await self._write(b"".join([frame(self.channel.seal(plaintext)) for _ in range(count)]))
+
     async def say_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
         async with self._turn:
@@ -173,7 +178,9 @@ async def shake(
             return progress.established, reader
 
 
-async def connect(address: Address, *, source: str = "127.0.0.1", receive_buffer: int | None = None) -> trio.SocketStream:
+async def connect(
+    address: Address, *, source: str = "127.0.0.1", receive_buffer: int | None = None
+) -> trio.SocketStream:
     """A TCP connection from ``source`` and nothing more."""
     sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:

@@ -109,10 +109,9 @@ async def tapped(hub: Address) -> AsyncIterator[Wire]:
 
         async def serve(caller: trio.SocketStream) -> None:
             wire.connections += 1
-            async with caller, await trio.open_tcp_stream(*hub) as callee:
-                async with trio.open_nursery() as both:
-                    both.start_soon(pump, caller, callee, wire.to_hub)
-                    both.start_soon(pump, callee, caller, wire.from_hub)
+            async with caller, await trio.open_tcp_stream(*hub) as callee, trio.open_nursery() as both:
+                both.start_soon(pump, caller, callee, wire.to_hub)
+                both.start_soon(pump, callee, caller, wire.from_hub)
             wire.ended += 1
 
         nursery.start_soon(trio.serve_listeners, serve, [listener])

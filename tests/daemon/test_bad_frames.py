@@ -221,7 +221,12 @@ VECTORS: dict[str, tuple[dict[int, Any], int, Reason, bool]] = {
     "a cadence of 49 ms": ({11: 49}, 0, Reason.OUT_OF_RANGE, True),
     "a blob that does not fit": ({12: (250, (0,), 2, 255, 0, b"\x00\x00\x01")}, 0, Reason.OUT_OF_RANGE, True),
     "a deviation of 0": ({12: (250, (0,), 1, 255, 0, b"\x00\x00\x00")}, 0, Reason.OUT_OF_RANGE, True),
-    "the same dimension twice": ({12: (250, (0, 0), 1, 255, 0, b"\x00\x00\x00\x00\x01\x01")}, 0, Reason.OUT_OF_RANGE, True),
+    "the same dimension twice": (
+        {12: (250, (0, 0), 1, 255, 0, b"\x00\x00\x00\x00\x01\x01")},
+        0,
+        Reason.OUT_OF_RANGE,
+        True,
+    ),
     "a body that is no block": ({12: b""}, 0, Reason.WRONG_TYPE, True),
     "an audience of tomorrow": ({8: 1}, 0, Reason.UNKNOWN_AUDIENCE, False),
     "a dimension of tomorrow": ({12: (250, (200,), 1, 255, 0, b"\x00\x00\x01")}, 0, Reason.UNKNOWN_DIMENSION, False),
@@ -381,5 +386,3 @@ def test_the_tables_name_every_message_once() -> None:
     assert len({name for table in (FRAMES, BODIES, VECTORS, RECORDS) for name in table}) == sum(
         map(len, (FRAMES, BODIES, VECTORS, RECORDS))
     )
-
-

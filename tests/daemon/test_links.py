@@ -89,9 +89,7 @@ async def test_what_may_not_be_relayed_stops_in_the_middle(tmp_path: Path) -> No
         middle = await crew.start("middle")
         for net in (left_net, right_net):
             net.ports.add(middle.address[1])
-        left = await crew.start(
-            "left", RunOptions(transport=left_net), peers__static=(middle.at,), share__relay=False
-        )
+        left = await crew.start("left", RunOptions(transport=left_net), peers__static=(middle.at,), share__relay=False)
         right = await crew.start("right", RunOptions(transport=right_net), peers__static=(middle.at,))
         await until(lambda: middle.shows(left.author) is not None and left.shows(right.author) is not None)
         first = middle.shows(left.author)
@@ -120,12 +118,8 @@ async def test_a_simultaneous_open_leaves_one_link(tmp_path: Path) -> None:
     ports = (free_port(), free_port())
     async with crew_in(tmp_path) as crew:
         options = RunOptions(transport=line)
-        one = await crew.start(
-            "one", options, listen__port=ports[0], peers__static=(f"127.0.0.1:{ports[1]}",)
-        )
-        other = await crew.start(
-            "other", options, listen__port=ports[1], peers__static=(f"127.0.0.1:{ports[0]}",)
-        )
+        one = await crew.start("one", options, listen__port=ports[0], peers__static=(f"127.0.0.1:{ports[1]}",))
+        other = await crew.start("other", options, listen__port=ports[1], peers__static=(f"127.0.0.1:{ports[0]}",))
         await until(lambda: one.linked(other) and show_each_other(one, other), 3)
         await until(lambda: one.dropped(Reason.LINK_DUPLICATE) + other.dropped(Reason.LINK_DUPLICATE) >= 1)
         await until(lambda: one.linked(other))
@@ -190,7 +184,9 @@ async def test_hubs_of_two_open_meshes_learn_nothing_of_each_other(tmp_path: Pat
     async with crew_in(tmp_path) as crew:
         here = await crew.start("here")
         async with tapped(here.address) as wire:
-            there = await crew.start("there", mesh__name="another crowd", peers__static=(f"127.0.0.1:{wire.address[1]}",))
+            there = await crew.start(
+                "there", mesh__name="another crowd", peers__static=(f"127.0.0.1:{wire.address[1]}",)
+            )
             await until(lambda: here.dropped(Reason.HANDSHAKE_WRONG_SECRET) >= 1 and wire.ended >= 1)
             assert not wire.from_hub, "the hub of another mesh was answered"
             assert len(wire.to_hub) == wire.connections * (2 + 1 + 32 + 16)  # openings and nothing else

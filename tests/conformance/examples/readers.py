@@ -63,8 +63,10 @@ def _handshake(example: Example) -> dict[str, str]:
             raise Refused("our own author")
         return {}
     responder.first(bodies[0])
-    proof = _sent_proof(initiator, bodies) if len(bodies) == 3 else b""
-    assert responder.second(lambda _bound, _static: proof) == bodies[1]
+    proof = initiator.second(bodies[1]) if len(bodies) == 3 else b""  # as the initiator reads it
+    sent = responder.second(lambda _bound, _static: proof)
+    assert len(bodies) == 3, "message 1 was accepted"
+    assert sent == bodies[1]
     payload = responder.third(bodies[2])
     state = check_proof(MESH.mesh_id, payload, INITIATOR_ROLE, responder.bound_hash, responder.remote_static)
     if state.author.hex() == two["author"]:
@@ -72,11 +74,6 @@ def _handshake(example: Example) -> dict[str, str]:
     forward, backward = responder.symmetric.split()
     told = {"hash": responder.symmetric.hash.hex(), "initiator_to_responder": forward.hex()}
     return {**told, "responder_to_initiator": backward.hex()}
-
-
-def _sent_proof(initiator: Initiator, bodies: list[bytes]) -> bytes:
-    """The responder's payload as the initiator reads it, so that the responder can be brought to the same state."""
-    return initiator.second(bodies[1])
 
 
 def _hex(text: str) -> bytes:

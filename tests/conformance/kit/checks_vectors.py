@@ -66,10 +66,11 @@ def named_by_content(kit: Kit) -> str:
 
 @check("R32", links=2)
 def held_already(kit: Kit) -> str:
-    """Three times the same: relayed once."""
+    """Three times the same: relayed once. Again with a wrong signature: dropped, unverified."""
     with kit.links(2) as (sender, witness):
+        vector = kit.vector(sender.identity)
         for _ in range(3):
-            sender.send(kit.vector(sender.identity))
+            sender.send(vector)
         if not sender.alive():
             raise Failed("a repeated vector closed the link")
         must_come(kit, witness, sender.identity, 1, "a vector")
@@ -77,6 +78,9 @@ def held_already(kit: Kit) -> str:
         count = len(kit.of(sender.identity, witness))
         if count != 1:
             raise Failed(f"a vector that came three times was relayed {count} times")
+        sender.send(VectorMessage(vector.signed, kit.forged(sender.identity, 1).signature, 0))
+        if not sender.alive():
+            raise Failed("a repeated vector was verified again, and its wrong signature closed the link")
     return "relayed once, the link kept"
 
 
@@ -109,12 +113,12 @@ def past_the_lease(kit: Kit) -> str:
     """Age equal to the lease and above it; one below it passes. Dates, if this hub is known to have one."""
     with kit.links(2) as (sender, witness):
         me, lease = sender.identity, 10_000
-        for seq, age in ((1, lease), (2, lease + 1), (3, 120_000)):
+        for seq, age in ((11, lease), (12, lease + 1), (13, 120_000)):
             sender.send(kit.vector(me, seq, age))
             if not sender.alive():
                 raise Failed(f"a vector of {age} ms with a lease of {lease} ms closed the link")
         sender.send(kit.vector(me, 4, lease - 3_000))
-        must_come(kit, witness, me, 4, f"a vector of {lease - 3_000} ms with a lease of {lease} ms")
+        must_come(kit, witness, me, 4, "a vector within its lease, after higher numbers whose lease was over,")
         if kit.of(me, witness) != [4]:
             raise Failed(f"vectors {kit.of(me, witness)} were relayed although their lease was over")
         dated = _undated_by(kit, sender, witness)
@@ -156,11 +160,13 @@ def unknown_author(kit: Kit) -> str:
 
 @check("R36", links=2)
 def pending_ends(kit: Kit) -> str:
-    """Keys that come a second after the 2 s find nothing to check."""
+    """Keys that come a second after the 2 s find nothing to check, although other vectors began to wait meanwhile."""
     author = kit.identity()
     with kit.links(2) as (sender, witness):
         sender.send(kit.vector(author, 5))
-        sleep(PENDING_SECONDS + 1.0)
+        for _ in range(6):
+            sleep((PENDING_SECONDS + 1.0) / 6)
+            sender.send(kit.vector(kit.identity()))
         sender.send(Keys(author.key_state))
         if not sender.alive():
             raise Failed("KEYS of an author without a vector closed the link")
@@ -340,25 +346,32 @@ def age_grows(kit: Kit) -> str:
     return f"1,000 ms became {aged.age_ms} ms in {held:.0f} ms; an ended lease was not sent"
 
 
-@check("R43", links=2)
+@check("R43", alone=True)
 def newest_waits(kit: Kit) -> str:
-    """Twenty numbers within a third of a second: the first leaves at once, the rest is thinned out."""
-    with kit.links(2) as (sender, witness):
-        me, last = sender.identity, 20
-        for seq in range(1, last + 1):
-            sender.send(kit.vector(me, seq))
-            sleep(0.015)
-        must_come(kit, witness, me, last, "the newest of twenty vectors")
-        arrivals = [
-            arrival.at
-            for arrival in list(witness.arrivals)
-            if isinstance(arrival.message, VectorMessage) and kit.number(arrival.message)[0] == me.author
-        ]
-        seqs = kit.of(me, witness)
-        if seqs != sorted(set(seqs)):
-            raise Failed(f"the numbers came as {seqs}")
+    """Twenty numbers within a third of a second: the first leaves at once, the rest is thinned out.
+
+    A busy machine can hold the first arrival back and so bring arrivals closer than departures were, but not three
+    times in a row.
+    """
+    seen = ""
+    for _ in range(3):
+        with kit.links(2) as (sender, witness):
+            arrivals = _twenty(kit, sender, witness)
         span = arrivals[-1] - arrivals[0]
-        least = (len(arrivals) - 1) * SPACING_SECONDS * SPACING_SLACK
-        if span < least or len(arrivals) == last:
-            raise Failed(f"{len(arrivals)} of {last} left within {span * 1_000:.0f} ms")
-    return f"{len(arrivals)} of {last} left within {span * 1_000:.0f} ms, from {seqs[0]} to {last}"
+        seen = f"{len(arrivals)} of 20 left within {span * 1_000:.0f} ms"
+        if len(arrivals) < 20 and span >= (len(arrivals) - 1) * SPACING_SECONDS * SPACING_SLACK:
+            return seen
+    raise Failed(f"{seen}, and likewise twice before")
+
+
+def _twenty(kit: Kit, sender: Peer, witness: Peer) -> list[float]:
+    """When those of twenty vectors came that came at all; the newest must be the last of them."""
+    me = sender.identity
+    for seq in range(1, 21):
+        sender.send(kit.vector(me, seq))
+        sleep(0.015)
+    must_come(kit, witness, me, 20, "the newest of twenty vectors")
+    seqs = kit.of(me, witness)
+    if seqs != sorted(set(seqs)):
+        raise Failed(f"the numbers came as {seqs}")
+    return [at for at, message in witness.all(VectorMessage) if kit.number(message)[0] == me.author]

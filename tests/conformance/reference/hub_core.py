@@ -184,9 +184,11 @@ class Core(Outflow):
                 self.send_keys(link, self.keys[author])
 
     def _on_vector(self, link: Link, message: VectorMessage, now: float) -> None:
-        name = self._name(message.signed, message.signature)
-        author = self.names.get(name)
+        author = self.names.get(blake(message.signed))
         if author is not None and Mutation.RELAYED_TWICE not in self.mutations:
+            checks = Mutation.DUPLICATES_VERIFIED in self.mutations
+            if checks and not verify(self.keys[author].key, message.signed, message.signature):
+                link.bye = SIGNATURE
             self._on_duplicate(link, author)
             return
         try:
@@ -212,9 +214,6 @@ class Core(Outflow):
             self._pend(link, pending)
         elif state.rotation == vector.rotation or Mutation.OLD_ROTATION in self.mutations:
             self._judge(link, pending, state)
-
-    def _name(self, signed: bytes, signature: bytes) -> bytes:
-        return blake(signed + signature if Mutation.NAMED_BY_SIGNATURE in self.mutations else signed)
 
     def _on_own(self, vector: Vector, message: VectorMessage) -> None:
         """R40: a copy of us has been further than we are."""
@@ -247,6 +246,9 @@ class Core(Outflow):
         if others and pending.vector.number <= others[0].vector.number:
             return
         link.pending[author] = [pending]
+        if Mutation.PENDING_RENEWED in self.mutations:
+            for waiting in link.pending.values():
+                waiting[0].at = pending.at
         if Mutation.KEYS_NOT_WANTED not in self.mutations:
             link.outbox.append(WantKeys((author,)))
         if Mutation.RELAYS_UNVERIFIED in self.mutations:
@@ -287,10 +289,10 @@ class Core(Outflow):
         author = pending.vector.author
         before = self.held.get(author)
         if before is not None:
-            self.names.pop(self._name(before.signed, before.signature), None)
+            self.names.pop(blake(before.signed), None)
         held = Held(pending.vector, pending.signed, pending.signature, pending.age_ms, pending.at, link.number)
         self.held[author] = held
-        self.names[self._name(held.signed, held.signature)] = author
+        self.names[blake(held.signed)] = author
         for other in self.links.values():
             other.behind.pop(author[:8], None)
             if other is not link and other.peer.author != author:

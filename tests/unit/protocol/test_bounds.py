@@ -158,7 +158,9 @@ def test_cycles_of_connect_ask_and_drop_leave_what_was_there_before() -> None:
     sizes = []
     for cycle in range(60):
         hub.join(100 + cycle, BEN)
-        hub.say(100 + cycle, *ask, digest, *strangers(50), wire.Neighbors(tuple(a for m in ask for a in m.authors[:32])))
+        hub.say(
+            100 + cycle, *ask, digest, *strangers(50), wire.Neighbors(tuple(a for m in ask for a in m.authors[:32]))
+        )
         hub.act(LinkDown(LinkId(100 + cycle), CloseCode.SHUTDOWN))
         hub.drain()
         sizes.append(entries(hub.node))
@@ -173,7 +175,9 @@ def test_no_more_than_1024_authors_are_held_and_the_rest_are_counted() -> None:
     assert shown(hub.say(1, vector(person(10_000), 2, LASTING))) == [(person(10_000).author, 2)]
 
 
-@pytest.mark.xfail(strict=True, reason="one link can fill the shelf with authors it made up; a linked peer then finds no room")
+@pytest.mark.xfail(
+    strict=True, reason="one link can fill the shelf with authors it made up; a linked peer then finds no room"
+)
 def test_a_linked_peers_own_vector_finds_room_whatever_a_hostile_link_brings() -> None:
     hub = trusting()
     filled(hub, AUTHORS_MAX, LASTING)

@@ -204,7 +204,7 @@ def stored(effects: list[Effect]) -> list[StoreKeyState]:
     return [effect for effect in effects if isinstance(effect, StoreKeyState)]
 
 
-@pytest.mark.xfail(strict=True, reason="the first use of a linked peer's rotated key state is its link, which stores nothing")
+@pytest.mark.xfail(strict=True, reason="a linked peer's key state counts as used without being stored")
 def test_the_rotated_key_state_of_a_linked_peer_is_stored() -> None:
     hub = Hub()
     turned = person(3, 1)

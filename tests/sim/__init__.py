@@ -1,0 +1,1 @@
+"""Whole worlds as tests: determinism, heals, hostile hubs, and a swarm of seeds."""
