@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--quick", action="store_true", help="shorter turns: for trying things, not for claims")
     parser.add_argument("--repeats", type=int, default=9, help=f"turns of each contestant, at least {REPEATS_MIN}")
-    parser.add_argument("--profile", type=Path, metavar="DIR", help="write a cProfile file per hub (spoils figures)")
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write the stacks sampled in every hub")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in NAMES]
     if unknown or given.repeats < REPEATS_MIN:

@@ -9,7 +9,6 @@ single link; and ``RunOptions.transport`` may restrict whom it dials, or tell wh
 
 from __future__ import annotations
 
-import cProfile
 import errno
 import json
 import math
@@ -26,6 +25,7 @@ from typing import Any
 
 import trio
 
+from benchmarks.sampler import Sampler
 from meshnode.cli.run import overrides_of  # loads what the command loads, so that the memory measured is the hub's
 from meshnode.clock import boot_us
 from meshnode.config import load_config
@@ -47,7 +47,7 @@ UNLIMITED = 10_000_000
 @dataclass(frozen=True, slots=True)
 class Spec:
     """How the hub is to be; ``cadence_ms`` None shares nothing; ``pour`` lifts the limits that a link has for
-    vectors, so that one author can be pushed as fast as a link carries; ``profile`` names a file for cProfile."""
+    vectors, so that one author can be pushed as fast as a link carries; ``profile`` names the file that gets the stacks sampled since READY."""
 
     state_dir: str
     secret_file: str
@@ -169,6 +169,7 @@ class Runner:
         return {
             "at": boot_us(),
             "cpu_s": time.process_time(),
+            "system_s": usage.ru_stime,
             "shown": len(self.ears),
             "switches": usage.ru_nvcsw,
             "links": len(self._hub.driver.links),
@@ -263,6 +264,9 @@ async def serve(spec: Spec) -> None:
         trio.lowlevel.FdStream(os.dup(0)) as commands,
     ):
         runner = Runner(hub, network, nursery)
+        sampler = Sampler()
+        if spec.profile:
+            sampler.start()
         if spec.cadence_ms is not None:
             nursery.start_soon(sense, hub)
         say({"ready": True, "author": hub.opened.identity.author.hex(), "port": hub.listen[1]})
@@ -271,6 +275,8 @@ async def serve(spec: Spec) -> None:
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
                 say(runner.answer(json.loads(line)))
+        if spec.profile:
+            sampler.stop(Path(spec.profile))
         nursery.cancel_scope.cancel()
 
 
@@ -282,18 +288,11 @@ def say(value: dict[str, object]) -> None:
 def main() -> int:
     """Run one hub as the first argument says."""
     spec = Spec(**json.loads(sys.argv[1]))
-    profile = cProfile.Profile() if spec.profile else None
     try:
-        if profile is None:
-            trio.run(serve, spec)
-        else:
-            profile.runcall(trio.run, serve, spec)
+        trio.run(serve, spec)
     except MeshError as fault:
         print(f"benchmarks.hub: {fault}", file=sys.stderr)
         return 2
-    finally:
-        if profile is not None:
-            profile.dump_stats(spec.profile)
     return 0
 
 

@@ -32,10 +32,12 @@ class BenchmarkError(MeshError):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A hub at one instant: boot time (us), CPU seconds so far, values shown, voluntary context switches, links."""
+    """A hub at one instant: boot time (us), CPU seconds so far and those of them in the kernel, values shown,
+    voluntary context switches, links."""
 
     at: int
     cpu_s: float
+    system_s: float
     shown: int
     switches: int
     links: int
@@ -180,7 +182,7 @@ def hubs(specs: Sequence[Spec], profile: Path | None = None) -> Iterator[tuple[H
         secret.write_text(os.urandom(32).hex() + "\n", encoding="ascii")
         try:
             for i, spec in enumerate(specs):
-                trace = "" if profile is None else str(profile / f"{len(specs)}-hubs-{i}.prof")
+                trace = "" if profile is None else str(profile / f"{len(specs)}-hubs-{i}.stacks")
                 own = replace(spec, state_dir=str(folder / f"h{i}"), secret_file=str(secret), profile=trace)
                 running.append(HubChild(own, folder / f"h{i}.log"))
             for hub in running:

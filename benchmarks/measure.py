@@ -35,7 +35,7 @@ Figure = float | int | str | None
 class Plan:
     """How much to measure: ``repeats`` (>= 5) turns of every contestant; ``quick`` shortens turns and windows.
 
-    ``profile`` names a directory that gets one cProfile file per hub process; figures then mean little.
+    ``profile`` names a directory that gets the sampled stacks of every hub process, see :mod:`benchmarks.sampler`.
     """
 
     repeats: int = 9

@@ -147,6 +147,7 @@ def _figures(
 ) -> dict[str, Figure]:
     seconds = (marks[-1][0].at - marks[0][0].at) / US
     spent = sum(there.cpu_s - here.cpu_s for here, there in zip(marks[0], marks[-1], strict=True))
+    in_kernel = sum(there.system_s - here.system_s for here, there in zip(marks[0], marks[-1], strict=True))
     woken = sum(there.switches - here.switches for here, there in zip(marks[0], marks[-1], strict=True))
     drops: dict[str, int] = {}
     for state in states:
@@ -160,6 +161,7 @@ def _figures(
         "window, s": round(seconds, 2),
         "CPU-s per 1,000 deliveries, parts of the window": " ".join(f"{cost:.3f}" for cost in costs),
         "cores busy": round(spent / seconds, 3),
+        "of it in the kernel": round(in_kernel / spent, 3),
         "wakes per hub and second": round(woken / seconds / len(states), 1),
         "bare sign + verify of 1,000 deliveries, CPU-s": round(median(limit) * 1e3, 4),
         "refused since the start": " ".join(f"{reason}={count}" for reason, count in sorted(drops.items()))

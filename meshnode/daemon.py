@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -37,7 +38,7 @@ from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
 from protocol.crypto import DhKey
 from protocol.effects import Connect
-from protocol.errors import Reason, RemoteProtocolError, TransportError
+from protocol.errors import Reason, RemoteProtocolError, StoreError, TransportError
 from protocol.identity import decode_key_state
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import (
@@ -164,7 +165,10 @@ class _Daemon:
             await self._key_states_changed.wait()
             self._key_states_changed = trio.Event()
             mesh_id, states = self.hub.opened.mesh.mesh_id, tuple(self._key_states.values())
-            await trio.to_thread.run_sync(self._state.put_peer_key_states, mesh_id, states)
+            try:
+                await trio.to_thread.run_sync(self._state.put_peer_key_states, mesh_id, states)
+            except StoreError as fault:
+                say("store", f"keys of others were not written: {fault}", level=logging.ERROR)
             await trio.sleep(KEEP_EVERY_S)
 
     # --- links --------------------------------------------------------------------------------------------------
@@ -181,7 +185,7 @@ class _Daemon:
         )
 
     async def _connect(self, connect: Connect) -> None:
-        reason = "no address"
+        reason, refused_at = "no address", None
         for address in connect.addresses:
             try:
                 with trio.fail_after(connect.timeout_us / SECOND):
@@ -196,8 +200,8 @@ class _Daemon:
             if isinstance(greeted, Greeted):
                 self._adopt(sock, greeted, address, connect.dial)
                 return
-            reason = greeted
-        self.hub.driver.feed(DialFailed(connect.dial, reason))
+            reason, refused_at = greeted, address
+        self.hub.driver.feed(DialFailed(connect.dial, reason, refused_at))
 
     async def _greet(self, sock: socket.socket, handshake: Handshake, initiator: bool) -> Greeted | str:
         """The established link, or why there is none; the socket is then closed."""

@@ -97,10 +97,12 @@ class PeerSeen:
 
 @dataclass(frozen=True, slots=True)
 class DialFailed:
-    """A Connect came to nothing: refused, timed out, or the handshake failed (then ``reason`` says why)."""
+    """A Connect came to nothing: refused, timed out, or the handshake failed (then ``reason`` says why, and
+    ``address`` where)."""
 
     dial: int
     reason: str
+    address: Address | None = None
 
 
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame

@@ -11,18 +11,15 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocol import limits
-from protocol.clock import MS, SECOND, Instant, hlc_pack
-from protocol.consent.policy import Purpose, check_grant, decide, terms_of
+from protocol.clock import MS, SECOND, Instant
+from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
-from protocol.effects import CancelTimer, Disconnect, Drop, Effect, Emit, LinkNews, Send, SetTimer, ValueShown
-from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError
-from protocol.gossip.publisher import Publisher
-from protocol.gossip.shelf import Held
+from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, Send, SetTimer, ValueShown
+from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
 from protocol.ids import LinkId
 from protocol.inputs import (
-    CommonsGrant,
     DialFailed,
     FrameReceived,
     Input,
@@ -49,12 +46,12 @@ from protocol.port import Port, control_bytes, link_statistics
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
 from protocol.statistics import NodeStatistics
+from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
 from protocol.wire.messages import Message, decode_frame
-from protocol.wire.records import COMMONS, VectorRecord, encode_vector
+from protocol.wire.records import VectorRecord
 
 TICK: TimerKey = ("tick",)
-PUBLISH: TimerKey = ("publish",)
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
 
@@ -88,14 +85,12 @@ class Node:
         self._liveness = Liveness(self.config.liveness)
         self._vectors = Vectors(mesh.mesh_id, self.author, verifier, self._gate, self.config.vectors)
         self._book = AddressBook(mesh.mesh_id, identity, verifier, rng.child("book"))
-        self._publisher = Publisher()
+        self._voice = Voice(mesh.mesh_id, identity, rng.child("voice"), self._gate)
         self._lookout = Lookout()
         self._ports: dict[LinkId, Port] = {}
-        self._grant: CommonsGrant | None = None
-        self._publish_at: Instant | None = None
-        self._seq = 0
-        self._hlc = 0
         self._started = False
+        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._signed_boot = 0
         self._wake: dict[LinkId, Instant] = {}
         self._drops: dict[str, int] = {}
         self._received: dict[str, int] = {}
@@ -112,24 +107,26 @@ class Node:
         if not self._started and not isinstance(input, Started):
             raise LocalProtocolError("Started is the first input")
         effects = self._route(input, now)
-        for effect in effects:  # grows while a lost link's machines have something to say
-            kind = type(effect)
-            if kind is Drop:
-                self._count(effect)
-            elif kind is Disconnect:
-                self._closed(effect, now, effects)
+        gone: list[Disconnect] = []
+        for effect in effects:
+            if type(effect) is Drop:
+                self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
+            elif type(effect) is Disconnect:
+                gone.append(effect)
+        if gone:
+            self._close(gone, now, effects)
+        if self._signed_boot != self._vectors.boot:
+            self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
         while self._vectors.ready:
             link, _ = self._vectors.ready.popitem()
             self._flush(link, now, effects)
         return effects
 
-    def _count(self, drop: Effect) -> None:
-        assert type(drop) is Drop
-        self._drops[drop.reason] = self._drops.get(drop.reason, 0) + 1
-
-    def _closed(self, gone: Effect, now: Instant, effects: list[Effect]) -> None:
-        assert type(gone) is Disconnect
-        effects += self._forget(gone.link, gone.code, now, gone.reason)
+    def _close(self, gone: list[Disconnect], now: Instant, effects: list[Effect]) -> None:
+        """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
+        for closed in gone:
+            effects += self._forget(closed.link, closed.code, now, closed.reason)
+        self._announce(now, effects)
 
     def _route(self, input: Input, now: Instant) -> list[Effect]:
         match input:
@@ -142,16 +139,18 @@ class Node:
             case TimerFired(key):
                 return self._timer(key, now)
             case Publish(reading):
-                refused = self._publisher.add(reading)
+                refused = self._voice.add(reading)
                 return [] if refused is None else [Drop(None, refused)]
             case LinkUp():
                 return self._link_up(input, now)
             case LinkDown(link, code):
-                return self._forget(link, code, now, None)
+                effects = self._forget(link, code, now, None)
+                self._announce(now, effects)
+                return effects
             case PeerSeen(name, addresses, expected):
                 return self._views.seen(name, addresses, expected, now)
-            case DialFailed(dial, reason):
-                return self._views.dial_failed(dial, reason, now)
+            case DialFailed(dial, reason, address):
+                return self._views.dial_failed(dial, reason, address, now)
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
                 self._vectors.utc_offset_ms = utc_ms - now // MS if known else None
@@ -162,10 +161,13 @@ class Node:
                 self._liveness.lagged(lag_us)
                 return []
             case SetGrant(grant):
-                return self._set_grant(grant, now)
+                if self._voice.set_grant(grant):
+                    self._vectors.withdraw()  # what was made under other terms does not leave any more
+                return self._voice.schedule(now)
             case Started():
                 return self._start(input, now)
             case Leave():
+                self._views.leaving = True
                 return [Disconnect(link, CloseCode.SHUTDOWN) for link in self._ports]
             case _:
                 assert_never(input)
@@ -176,16 +178,23 @@ class Node:
         self._started = True
         self._vectors.boot = started.boot
         effects: list[Effect] = []
-        for encoded in (self.identity.key_state.encoded, *started.key_states):
+        self._vectors.keys.learn(self.identity.key_state.encoded, None)
+        for encoded in started.key_states:
             try:
-                self._vectors.keys.learn(encoded, None)
+                self._vectors.keys.remember(encoded)
             except RemoteProtocolError as fault:
                 effects.append(Drop(None, fault.reason, "stored key state"))
-        self._book.listen(started.listen, started.boot)
+        self._listen(started.listen)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
+    def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
+        self._addresses = addresses
+        self._signed_boot = self._vectors.boot
+        self._book.listen(addresses, self._signed_boot)
+        self._views.listening(addresses)
+
     def _relocated(self, listen: tuple[tuple[str, int], ...], now: Instant) -> list[Effect]:
-        self._book.listen(listen, self._vectors.boot)
+        self._listen(listen)
         effects = self._views.network_changed(now)
         if self._book.own is not None:
             own = wire.PeerRecord(self.identity.key_state.encoded, *self._book.own)
@@ -195,18 +204,20 @@ class Node:
     # --- links --------------------------------------------------------------------------------------------------
 
     def _link_up(self, up: LinkUp, now: Instant) -> list[Effect]:
-        try:
-            state, _ = self._vectors.keys.learn(up.key_state, None)
-        except RemoteProtocolError as fault:
-            return [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
         if up.dial is not None:
             self._views.dial_ended(up.dial)
-        if state.encoded != up.key_state:
-            # A thief of a key that was rotated away still passes the handshake; here it ends (R48).
-            stale = Reason.STALE_KEY_STATE
-            return [Drop(up.link, stale), Disconnect(up.link, CloseCode.SIGNATURE, stale)]
-        effects = self._views.link_up(up.link, state.author, up.initiator, up.address, now)
+        try:
+            learnt, stored = self._vectors.attach(up.link, up.key_state)
+            if learnt.current.encoded != up.key_state:
+                # A thief of a key that was rotated away still passes the handshake; here it ends (R48).
+                raise SignatureError(Reason.STALE_KEY_STATE)
+        except RemoteProtocolError as fault:
+            refused: list[Effect] = [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
+            return refused + self._views.plan(now)
+        state = learnt.current
+        effects = stored + self._views.link_up(up.link, state.author, up.initiator, up.address, now)
         if up.link not in self._views.links:
+            self._vectors.link_down(up.link, now)
             return effects
         port = self._ports[up.link] = Port(state.author, up.initiator, now)
         port.control["hello"] = wire.Hello(self._vectors.boot, self._book.own, self.config.agent)
@@ -222,10 +233,9 @@ class Node:
         if port is None:
             return effects
         self._liveness.link_down(link)
-        self._vectors.link_down(link)
+        self._vectors.link_down(link, now)
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
-        self._announce(now, effects)
         return effects
 
     def _announce(self, now: Instant, effects: list[Effect]) -> None:
@@ -316,7 +326,8 @@ class Node:
             state = self._vectors.keys.get(port.peer)
             assert state is not None
             record = self._book.learn(state, *hello.addresses)
-            effects += self._views.address(port.peer, record.addresses, now)
+            if record is not None:
+                effects += self._views.address(port.peer, record.addresses, now)
         port.open = True
         port.agent = hello.agent
         self._liveness.opened(link)
@@ -331,9 +342,9 @@ class Node:
         if now - port.introduced_at < SECOND:
             return [Drop(link, Reason.ADDRESS_LIMIT)]
         port.introduced_at = now
+        learnt = [self._book.learn_peer(peer, self._vectors.keys.get) for peer in message.records]
         effects: list[Effect] = []
-        for peer in message.records:
-            record = self._book.learn_peer(peer)
+        for record in learnt:  # only once all of them have proven good: a fault above undoes nothing
             if record is not None:
                 effects += self._views.address(record.author, record.addresses, now)
         return effects
@@ -384,7 +395,11 @@ class Node:
         if key == TICK:
             return [*self._vectors.tick(now), SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
-            return self._publish(now)
+            held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
+            if held is not None:
+                effects += self._vectors.publish(held)
+                self._notice(effects, now)
+            return effects
         if key == liveness.TIMER:
             effects, beats = self._liveness.tick(now)
             for link, beat in beats:
@@ -405,51 +420,7 @@ class Node:
             return effects
         return []
 
-    # --- our own vector -----------------------------------------------------------------------------------------
-
-    def _set_grant(self, grant: CommonsGrant | None, now: Instant) -> list[Effect]:
-        self._grant = None if grant is None else check_grant(grant)
-        if self._grant is None:
-            self._vectors.withdraw()
-            self._publish_at = None
-            return [CancelTimer(PUBLISH)]
-        self._publish_at = now + 1 + self._rng.below(self._grant.cadence_ms * MS // 4)
-        return [SetTimer(PUBLISH, self._publish_at)]
-
-    def _publish(self, now: Instant) -> list[Effect]:
-        grant = self._grant
-        if grant is None or self._publish_at is None:
-            return []
-        cadence = grant.cadence_ms * MS
-        self._publish_at = max(self._publish_at + cadence, now + cadence // 2)
-        effects: list[Effect] = [SetTimer(PUBLISH, self._publish_at)]
-        self._seq += 1
-        record = VectorRecord(
-            self.author,
-            self.identity.key_state.rotation,
-            self._vectors.boot,
-            self._seq,
-            self._hlc_now(now),
-            COMMONS,
-            terms_of(grant),
-            grant.lease_ms,
-            grant.cadence_ms,
-            self._publisher.block(grant, now),
-        )
-        refused = self._gate("publish", record, grant.lease_ms * MS, own=True)
-        if refused is not None:
-            return [*effects, Drop(None, refused)]
-        signed = encode_vector(self.mesh.mesh_id, record)
-        effects += self._vectors.publish(Held(record, signed, self.identity.sign(signed), now, None))
-        self._notice(effects, now)
-        return effects
-
-    def _hlc_now(self, now: Instant) -> int:
-        offset = self._vectors.utc_offset_ms
-        if offset is None:
-            return 0
-        self._hlc = max(self._hlc + 1, hlc_pack(now // MS + offset, 0))
-        return self._hlc
+    # --- consent ------------------------------------------------------------------------------------------------
 
     def _gate(self, purpose: str, record: VectorRecord, lease_left_us: int, *, own: bool) -> Reason | None:
         """Every machine that touches data comes through here."""
@@ -459,7 +430,7 @@ class Node:
             terms=record.terms,
             dims=record.block.dims,
             lease_left_us=lease_left_us,
-            grant=self._grant if own else None,
+            grant=self._voice.grant if own else None,
             own=own,
         ).reason
 
@@ -474,7 +445,7 @@ class Node:
             now,
             self.author,
             self._vectors.boot,
-            self._seq,
+            self._voice.seq,
             self.mesh.admission,
             tuple(
                 link_statistics(link, port, self._liveness, self._vectors.lanes.get(link), now)
@@ -486,7 +457,7 @@ class Node:
             presence.out,
             self._views.exiles(),
             len(self._views.known()),
-            self._grant is not None,
+            self._voice.grant is not None,
             self._vectors.utc_offset_ms is not None,
             self._vectors.verified,
             dict(self._drops),

@@ -11,9 +11,9 @@ from dataclasses import replace
 from protocol.clock import Instant
 from protocol.effects import Effect, Send
 from protocol.ids import AuthorId, MeshId
-from protocol.inputs import Input
+from protocol.inputs import FrameReceived, Input, MessagesReceived
 from protocol.node import Node
-from protocol.wire.messages import Beat, Digest, Message, Vector
+from protocol.wire.messages import Beat, Bye, Digest, Hello, Message, Vector, decode_frame
 from protocol.wire.records import decode_vector, encode_vector
 from sim.host import Host, Machine
 
@@ -38,21 +38,39 @@ class Rewriter:
         return effects
 
 
+class Forger:
+    """Adds a forged vector of each victim it has heard of to every frame: a number ``ahead`` of the true one, an age
+    of 0, and a signature made up."""
+
+    def __init__(self, node: Node, mesh_id: MeshId, victims: Callable[[], list[AuthorId]], ahead: int) -> None:
+        self._node = node
+        self._mesh_id = mesh_id
+        self._victims = victims
+        self._ahead = ahead
+        self._heard: dict[AuthorId, Vector] = {}
+
+    def handle(self, input: Input, now: Instant) -> list[Effect]:
+        """As the wrapped Node, with forgeries."""
+        messages: tuple[Message, ...] = ()
+        if isinstance(input, FrameReceived):
+            messages = decode_frame(input.frame)
+        elif isinstance(input, MessagesReceived):
+            messages = input.messages
+        for message in messages:
+            if isinstance(message, Vector):
+                self._heard[decode_vector(self._mesh_id, message.signed).author] = message
+        return [self._spoiled(effect) for effect in self._node.handle(input, now)]
+
+    def _spoiled(self, effect: Effect) -> Effect:
+        if not isinstance(effect, Send) or isinstance(effect.messages[0], Hello | Bye):
+            return effect
+        forged = [_forged(self._mesh_id, self._heard[v], self._ahead) for v in self._victims() if v in self._heard]
+        return replace(effect, messages=(*effect.messages, *forged))
+
+
 def forger(victims: Callable[[], list[AuthorId]], ahead: int = 1_000_000) -> Callable[[Node, Host], Machine]:
-    """Relays the victims' vectors with a number ``ahead`` of the true one and a signature made up."""
-
-    def wrap(node: Node, host: Host) -> Machine:
-        def rewrite(message: Message) -> list[Message]:
-            if not isinstance(message, Vector):
-                return [message]
-            record = decode_vector(host.mesh.mesh_id, message.signed)
-            if record.author not in victims():
-                return [message]
-            return [_forged(host.mesh.mesh_id, message, ahead)]
-
-        return Rewriter(node, rewrite)
-
-    return wrap
+    """A :class:`Forger`; ``victims`` is asked at every frame, so that it can begin later."""
+    return lambda node, host: Forger(node, host.mesh.mesh_id, victims, ahead)
 
 
 def _forged(mesh_id: MeshId, message: Vector, ahead: int) -> Vector:

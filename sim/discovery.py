@@ -55,6 +55,10 @@ class Discovery:
             wait = self._rng.jitter(self._hints.again_every_us, 20)
             self._kernel.at(self._kernel.now + wait, self._again, host, host.life, hosts)
 
+    def introduce(self, hearer: Host, about: Host) -> None:
+        """Tell one hub of another now, whatever the paths and hints are: as a person who types an address does."""
+        self._give(hearer, hearer.life, PeerSeen(about.name, (about.address,)))
+
     def _again(self, host: Host, life: int, hosts: list[Host]) -> None:
         if host.life != life or self._hints.again_every_us is None:
             return

@@ -109,7 +109,7 @@ class Network:
         return quality.latency_us + jitter + loss_delay(self._rng, quality.loss, HANDSHAKE_BYTES, rto)
 
     def _stale(self, dial: _Dial, attempt: int) -> bool:
-        return dial.done or dial.attempt != attempt or dial.host.life != dial.life
+        return dial.done or dial.attempt != attempt or dial.host.life != dial.life or not dial.host.alive
 
     def _next(self, dial: _Dial, attempt: int, reason: str) -> None:
         """This address came to nothing: the next one, or the end."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from protocol.clock import SECOND, Duration, Instant
 from protocol.effects import Effect
-from protocol.inputs import CommonsGrant, Estimate, Input, PeerSeen, Publish, Reading, SetGrant
+from protocol.inputs import CommonsGrant, Estimate, Input, Publish, Reading, SetGrant
 from protocol.node import Node, NodeConfig
 from protocol.statistics import AuthorStatistics, NodeStatistics
 from protocol.wire.registry import AROUSAL
@@ -86,8 +86,8 @@ class Pair:
 
     def meet(self) -> None:
         """The left hub is told of the right one; returns when both say that their link is open."""
-        self.give(self._left.name, PeerSeen(self._right.name, (self._right.address,)))
-        assert self.world.wait(lambda: self.linked, JOINED_WITHIN, SECOND // 100) is not None, "no link"
+        self.world.discovery.introduce(self._left, self._right)
+        assert self.world.wait(self.linked, JOINED_WITHIN, SECOND // 100) is not None, "no link"
 
     # --- what people do -----------------------------------------------------------------------------------------
 
@@ -135,7 +135,6 @@ class Pair:
 
     # --- what can be seen ---------------------------------------------------------------------------------------
 
-    @property
     def linked(self) -> bool:
         """Whether both say that they have an open link with the other."""
         return all(

@@ -187,7 +187,6 @@ class World:
         self.network.crashed(host, power=power)
         if power:
             self.paths.power(host.index, on=False)
-        host.life += 1
         host.node = host.machine = None
         host.timers = type(host.timers)()
         host.wake_at = host.starved_until = None
@@ -211,7 +210,7 @@ class World:
         self.kernel.at(host.starved_until, self._awake, host, host.life, duration)
 
     def _awake(self, host: Host, life: int, lag_us: Duration) -> None:
-        if host.life != life:
+        if host.life != life or not host.alive:
             return
         host.starved_until = None
         self.handle(host, LoopLagged(lag_us))

@@ -1,7 +1,8 @@
 """The book of key states: which key verifies whom (design decision 8).
 
-The highest rotation wins for good. Bounds: key states that no verified vector has used yet count against the link
-that brought them; all others against the authors that may be held.
+The highest rotation wins for good: what was rotated is remembered even after its author is gone, so that a thief of
+an old key cannot come back when nobody speaks of the author any more. Bounds: key states that no verified vector
+has used yet count against the link that brought them; all others against the authors that may be held.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.identity import KeyState, decode_key_state
 from protocol.ids import AuthorId, LinkId, MeshId
-from protocol.limits import AUTHORS_MAX, UNUSED_KEYS_PER_LINK_MAX
+from protocol.limits import AUTHORS_MAX, KEYS_REMEMBERED_MAX, UNUSED_KEYS_PER_LINK_MAX
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -21,6 +22,15 @@ class _Entry:
     used: int = 0  # the highest rotation that was used
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """``given`` is what the bytes said, ``current`` what counts now, ``news`` whether that changed."""
+
+    given: KeyState
+    current: KeyState
+    news: bool
+
+
 class KeyBook:
     """Key states by author."""
 
@@ -28,6 +38,7 @@ class KeyBook:
         self._mesh_id = mesh_id
         self._entries: dict[AuthorId, _Entry] = {}
         self._unused: dict[LinkId, dict[AuthorId, None]] = {}
+        self._rotated: dict[AuthorId, KeyState] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -37,10 +48,17 @@ class KeyBook:
         entry = self._entries.get(author)
         return None if entry is None else entry.state
 
-    def learn(self, encoded: bytes, link: LinkId | None) -> tuple[KeyState, bool]:
-        """Check and keep a key state; returns the one that counts now, and whether it is news.
+    def remember(self, encoded: bytes) -> None:
+        """Take a rotated key state from our own store: an older one of that author is refused from now on.
 
-        ``link`` None means that it was proven otherwise (a handshake, our own store).
+        Raises:
+            KeyStateError: the key state is invalid; nothing changed.
+        """
+        state = decode_key_state(encoded, self._mesh_id)
+        self._keep_rotated(state)
+
+    def learn(self, encoded: bytes, link: LinkId | None) -> Learnt:
+        """Check and keep a key state. ``link`` None means that it was proven otherwise (a handshake, our own).
 
         Raises:
             KeyStateError: the key state is invalid; nothing changed.
@@ -50,18 +68,20 @@ class KeyBook:
         entry = self._entries.get(state.author)
         if entry is not None:
             if state.rotation <= entry.state.rotation:
-                return entry.state, False
+                return Learnt(state, entry.state, news=False)
             entry.state = state
-            return state, True
+            return Learnt(state, state, news=True)
         if len(self._entries) >= 2 * AUTHORS_MAX:
             raise RemoteProtocolError(Reason.AUTHOR_LIMIT, "key states")
-        self._entries[state.author] = _Entry(state, link)
+        rotated = self._rotated.get(state.author)
+        current = state if rotated is None or rotated.rotation <= state.rotation else rotated
+        self._entries[state.author] = _Entry(current, link)
         if link is not None:
             unused = self._unused.setdefault(link, {})
             unused[state.author] = None
             if len(unused) > UNUSED_KEYS_PER_LINK_MAX:
                 self.forget(next(iter(unused)))
-        return state, True
+        return Learnt(state, current, news=True)
 
     def use(self, author: AuthorId) -> KeyState | None:
         """A verified vector or a link of ``author`` exists: the key state is no longer on probation.
@@ -77,10 +97,20 @@ class KeyBook:
         if entry.used >= entry.state.rotation:
             return None
         entry.used = entry.state.rotation
-        return entry.state
+        known = self._rotated.get(author)
+        self._keep_rotated(entry.state)
+        return entry.state if known is None or known.rotation < entry.state.rotation else None
+
+    def _keep_rotated(self, state: KeyState) -> None:
+        known = self._rotated.pop(state.author, None)
+        if known is not None and known.rotation > state.rotation:
+            state = known
+        if len(self._rotated) >= KEYS_REMEMBERED_MAX:
+            del self._rotated[next(iter(self._rotated))]
+        self._rotated[state.author] = state
 
     def forget(self, author: AuthorId) -> None:
-        """Drop the key state of ``author``, if there is one."""
+        """Drop the key state of ``author``, if there is one; a rotation that was used is remembered."""
         entry = self._entries.pop(author, None)
         if entry is not None and entry.link is not None:
             self._unused.get(entry.link, {}).pop(author, None)

@@ -52,6 +52,7 @@ class Lane:
     asked: dict[AuthorId, Instant] = field(default_factory=dict)
     prunes: dict[bytes, None] = field(default_factory=dict)
     grafts: dict[bytes, None] = field(default_factory=dict)
+    grafted: dict[AuthorId, Instant] = field(default_factory=dict)
     digest_due: bool = False
     pending: dict[AuthorId, Pending] = field(default_factory=dict)
 
@@ -62,6 +63,7 @@ class Lane:
         self.digested.pop(author, None)
         self.lazy.pop(author, None)
         self.offers.pop(author, None)
+        self.grafted.pop(author, None)
 
     def learn_key(self, author: AuthorId, rotation: int) -> None:
         """The peer has this key state now; the longest known is forgotten first."""

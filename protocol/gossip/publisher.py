@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import hypot, isfinite, sqrt
 from typing import Final
 
 from protocol.clock import MS, SECOND, Instant
@@ -22,6 +22,7 @@ from protocol.wire.registry import DIMENSIONS, Dimension
 
 GRID_MS: Final = 250
 WINDOW_MS: Final = 4_000
+METHOD_MAX: Final = 65_535
 STALE_US: Final = 2 * SECOND
 """A grid point takes the newest reading at or before it that is younger than this, else it is unknown."""
 
@@ -76,6 +77,9 @@ class Publisher:
         if not isfinite(reading.quality):
             self.refused += 1
             return Reason.NOT_FINITE
+        if not 0 <= reading.method <= METHOD_MAX:
+            self.refused += 1
+            return Reason.OUT_OF_RANGE
         if any(estimate.dim not in DIMENSIONS for estimate in reading.estimates):
             self.refused += 1
             return Reason.UNKNOWN_DIMENSION
@@ -132,7 +136,7 @@ def _sd(reading: Reading | None, dim: int, levels: int) -> float | None:
     if estimate is None or estimate.sd is None:
         return None
     step = 0.0 if levels == 0 else DIMENSIONS[dim].width / (levels - 1)
-    return sqrt(estimate.sd**2 + step**2 / 12)
+    return hypot(estimate.sd, step / sqrt(12))
 
 
 def coarsen(dimension: Dimension, value: float, levels: int) -> float:

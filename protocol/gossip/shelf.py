@@ -25,7 +25,8 @@ MARKS_MAX: Final = 4 * AUTHORS_MAX
 class Held:
     """One verified vector; ``made_at`` is when it was made, in our boot time, as far as its age says.
 
-    ``source`` is the link it came by, None for our own.
+    ``source`` is the link it came by, None for our own; ``got_at`` is when it first came: it cannot have been made
+    later.
     """
 
     record: VectorRecord
@@ -33,6 +34,7 @@ class Held:
     signature: bytes
     made_at: Instant
     source: LinkId | None
+    got_at: Instant = 0
 
     def age_us(self, now: Instant) -> Duration:
         """How old the newest sample is."""
@@ -76,16 +78,30 @@ class Shelf:
         """The highest number ever held of ``author``; (-1, 0, 0) if none."""
         return self._marks.get(author, (-1, 0, 0))
 
-    def room_for(self, author: AuthorId, now: Instant) -> bool:
-        """Whether ``author`` may be held; ends leases first if the shelf is full."""
-        if author in self._held:
-            return True
-        tag = author[:TAG_AUTHOR_BYTES]
-        if self._by_tag.get(tag, author) != author:
-            return False
-        if len(self._held) >= AUTHORS_MAX:
-            self.expire(now)
-        return len(self._held) < AUTHORS_MAX
+    def room_for(self, author: AuthorId) -> bool:
+        """Whether ``author`` can be held without anybody else giving way."""
+        return author in self._held or len(self._held) < AUTHORS_MAX
+
+    def tag_is_free(self, author: AuthorId) -> bool:
+        """Whether no other author with the same tag is held."""
+        return self._by_tag.get(author[:TAG_AUTHOR_BYTES], author) == author
+
+    def who_gives_way(self, source: LinkId, *, own: bool) -> AuthorId | None:
+        """Whose vector leaves a full shelf for a new author that ``source`` brings; None if nobody's.
+
+        The link that brought most gives up its oldest, unless that is ``source`` itself or only just ahead: one
+        link that makes authors up cannot crowd out the others. A peer's ``own`` vector always finds room.
+        """
+        counts: dict[LinkId, int] = {}
+        for held in self._held.values():
+            if held.source is not None:
+                counts[held.source] = counts.get(held.source, 0) + 1
+        if not counts:
+            return None
+        most = max(counts, key=lambda link: (counts[link], -link))
+        if not own and counts[most] <= counts.get(source, 0) + 1:
+            return None
+        return next(author for author, held in self._held.items() if held.source == most)
 
     def put(self, held: Held) -> None:
         """Keep ``held`` as the newest of its author."""
@@ -99,7 +115,8 @@ class Shelf:
             self._by_tag[author[:TAG_AUTHOR_BYTES]] = author
             self._marks.pop(author, None)
             if len(self._marks) >= MARKS_MAX:
-                del self._marks[next(iter(self._marks))]
+                # Never that of somebody who is held: only strangers that came and went are forgotten.
+                del self._marks[next(known for known in self._marks if known not in self._held)]
         self._held[author] = held
         self._by_bytes[held.signed] = author
         self._marks[author] = (record.rotation, record.boot, record.seq)

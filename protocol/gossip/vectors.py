@@ -11,20 +11,19 @@ memory is bounded by authors and links.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from protocol import limits
 from protocol.clock import MS, SECOND, Instant, hlc_utc_ms
 from protocol.crypto import Verifier
 from protocol.effects import Disconnect, Drop, Effect, Emit, SetTimer, StoreBoot, StoreKeyState, ValueShown
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
-from protocol.gossip.keys import KeyBook
+from protocol.gossip.keys import KeyBook, Learnt
 from protocol.gossip.lane import Lane, Offer, Pending
+from protocol.gossip.outflow import Gate, Outflow
 from protocol.gossip.shelf import Held, Shelf
 from protocol.ids import AuthorId, LinkId, MeshId
 from protocol.wire.messages import (
     Digest,
-    DigestEntry,
     Graft,
     Keys,
     Message,
@@ -39,12 +38,6 @@ _KEPT_LINK = (Reason.UNKNOWN_AUDIENCE, Reason.UNKNOWN_DIMENSION)
 _NEVER = -(1 << 62)
 PRUNE_AGAIN_US = 2 * SECOND
 """A PRUNE and a GRAFT may cross: whoever still pushes two seconds later is told again."""
-
-
-class Gate(Protocol):
-    """The consent gate as this machine sees it: None lets pass, a reason does not."""
-
-    def __call__(self, purpose: str, record: VectorRecord, lease_left_us: int, *, own: bool) -> Reason | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +61,9 @@ class Vectors:
         self._config = config
         self.keys = KeyBook(mesh_id)
         self.shelf = Shelf()
+        self._outflow = Outflow(author, self.shelf, self.keys, gate, config.spacing_us)
         self.lanes: dict[LinkId, Lane] = {}
+        self._peers: dict[LinkId, AuthorId] = {}
         self.ready: dict[LinkId, None] = {}
         self.boot = 0
         self.utc_offset_ms: int | None = None
@@ -77,10 +72,21 @@ class Vectors:
 
     # --- links --------------------------------------------------------------------------------------------------
 
+    def attach(self, link: LinkId, encoded: bytes) -> tuple[Learnt, list[Effect]]:
+        """A handshake has proven a key state: its author's keys stay as long as the link.
+
+        Raises:
+            RemoteProtocolError: the key state is invalid or the book is full; nothing changed.
+        """
+        learnt = self.keys.learn(encoded, None)
+        author = learnt.given.author
+        self._peers[link] = author
+        used = self.keys.use(author)
+        return learnt, [] if used is None else [StoreKeyState(used.author, used.encoded)]
+
     def link_up(self, link: LinkId, peer: AuthorId, now: Instant) -> None:
         """A link is ready for vectors: everything held is due on it, except the peer's own."""
         lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
-        self.keys.use(peer)
         for known in (peer, self._author):
             state = self.keys.get(known)
             if state is not None:
@@ -90,17 +96,20 @@ class Vectors:
                 lane.dirty[author] = None
         self.ready[link] = None
 
-    def link_down(self, link: LinkId) -> None:
+    def link_down(self, link: LinkId, now: Instant) -> None:
         """The link is gone: authors that came by it are asked for elsewhere at once."""
         self.lanes.pop(link, None)
         self.ready.pop(link, None)
         self.keys.link_down(link)
+        peer = self._peers.pop(link, None)
+        if peer is not None and self.shelf.get(peer) is None and not self._linked(peer):
+            self.keys.forget(peer)
         for author in self.shelf.authors():
             held = self.shelf.get(author)
             if held is not None and held.source == link:
-                self._graft_elsewhere(author)
+                self._graft_elsewhere(author, now)
 
-    def _graft_elsewhere(self, author: AuthorId) -> None:
+    def _graft_elsewhere(self, author: AuthorId, now: Instant) -> None:
         best: tuple[tuple[int, int, int], LinkId] | None = None
         for link in sorted(self.lanes):
             lane = self.lanes[link]
@@ -112,7 +121,7 @@ class Vectors:
             if not candidates:
                 return
             best = ((0, 0, 0), candidates[0])
-        self._graft(best[1], author[: limits.TAG_AUTHOR_BYTES])
+        self._graft(best[1], author[: limits.TAG_AUTHOR_BYTES], now)
 
     # --- our own vectors ----------------------------------------------------------------------------------------
 
@@ -127,6 +136,27 @@ class Vectors:
         self.shelf.remove(self._author)
         for lane in self.lanes.values():
             lane.forget(self._author)
+
+    def _make_room(self, source: LinkId, now: Instant, *, own: bool) -> bool:
+        self._expire(now)
+        if len(self.shelf) < limits.AUTHORS_MAX:
+            return True
+        author = self.shelf.who_gives_way(source, own=own)
+        if author is None:
+            return False
+        self.shelf.remove(author)
+        self._gone(author)
+        return True
+
+    def _expire(self, now: Instant) -> None:
+        for author in self.shelf.expire(now):
+            self._gone(author)
+
+    def _gone(self, author: AuthorId) -> None:
+        if not self._linked(author):
+            self.keys.forget(author)
+        for lane in self.lanes.values():
+            lane.forget(author)
 
     def _pass_on(self, held: Held, source: LinkId, now: Instant) -> None:
         """Make a new vector due on every eager link, if its author lets others relay it."""
@@ -151,7 +181,7 @@ class Vectors:
         same = self.shelf.same(message.signed)
         if same is not None:
             # A relay that overstates an age must not make a value look older than an honest one shows it to be.
-            same.made_at = max(same.made_at, now - message.age_ms * MS)
+            same.made_at = min(same.got_at, max(same.made_at, now - message.age_ms * MS))
             self._superfluous(link, lane, same, now)
             return [Drop(link, Reason.DUPLICATE)]
         try:
@@ -193,9 +223,11 @@ class Vectors:
         refusal = self._gate("keep", record, record.lease_ms * MS - age_us, own=False)
         if refusal is not None:
             return [Drop(link, refusal)]
-        if not self.shelf.room_for(author, now):
+        if not self.shelf.room_for(author) and not self._make_room(link, now, own=lane.peer == author):
             return [Drop(link, Reason.AUTHOR_LIMIT)]
-        held = Held(record, message.signed, message.signature, now - age_us, link)
+        if not self.shelf.tag_is_free(author):
+            return [Drop(link, Reason.AUTHOR_LIMIT, "tag")]
+        held = Held(record, message.signed, message.signature, now - age_us, link, now)
         self.shelf.put(held)
         used = self.keys.use(author)
         if lane.keys.get(author) != record.rotation:
@@ -210,6 +242,10 @@ class Vectors:
         """R44: this link brings what another brought already."""
         author = held.record.author
         if held.source == link:
+            return
+        lost = held.source is not None and held.source not in self.lanes
+        if lost or now - lane.grafted.get(author, _NEVER) < PRUNE_AGAIN_US:
+            held.source = link  # its source is gone, or we have just asked this link to be the source
             return
         if lane.peer == author and held.source is not None:
             self._prune(held.source, author, now)
@@ -227,7 +263,7 @@ class Vectors:
             lane.prunes[tag] = None
             self.ready[link] = None
 
-    def _graft(self, link: LinkId, tag: bytes) -> None:
+    def _graft(self, link: LinkId, tag: bytes, now: Instant) -> None:
         lane = self.lanes[link]
         lane.prunes.pop(tag, None)
         if len(lane.grafts) < limits.TAGS_MAX:
@@ -235,6 +271,7 @@ class Vectors:
             author = self.shelf.author_of(tag)
             if author is not None:
                 lane.lazy.pop(author, None)
+                lane.grafted[author] = now
             self.ready[link] = None
 
     def _stale(self, record: VectorRecord, age_ms: int, now: Instant) -> Reason | None:
@@ -299,15 +336,16 @@ class Vectors:
         if not lane.spend(now, self._config.verify_per_second, self._config.verify_burst):
             return [Drop(link, Reason.VERIFY_BUDGET)]
         try:
-            state, news = self.keys.learn(message.key_state, link)
+            learnt = self.keys.learn(message.key_state, link)
         except RemoteProtocolError as fault:
             effects: list[Effect] = [Drop(link, fault.reason, str(fault))]
             if fault.reason is not Reason.AUTHOR_LIMIT:
                 effects.append(Disconnect(link, fault.close_code, fault.reason))
             return effects
-        lane.learn_key(state.author, state.rotation)
+        state = learnt.current
+        lane.learn_key(state.author, learnt.given.rotation)
         lane.asked.pop(state.author, None)
-        if not news:
+        if not learnt.news:
             return []
         effects = []
         waiting = [
@@ -355,8 +393,7 @@ class Vectors:
             author = self.shelf.author_of(tag)
             if author is not None and author != lane.peer:
                 lane.lazy.pop(author, None)
-                lane.sent_at.pop(author, None)
-                lane.dirty[author] = None
+                lane.dirty[author] = None  # due at once, or 100 ms after the last: a peer cannot draw more than that
                 self.ready[link] = None
 
     def receive_digest(self, link: LinkId, message: Digest, now: Instant) -> None:
@@ -366,7 +403,7 @@ class Vectors:
             author = self.shelf.author_of(entry.tag)
             if author is None:
                 if entry.tag != self._author[: limits.TAG_AUTHOR_BYTES]:
-                    self._graft(link, entry.tag)
+                    self._graft(link, entry.tag, now)
                 continue
             number = (entry.rotation, entry.boot, entry.seq)
             held = self.shelf.get(author)
@@ -376,17 +413,13 @@ class Vectors:
                 lane.offers[author] = Offer(number, now)
             elif now - offer.since >= held.record.cadence_ms * MS:
                 lane.offers[author] = Offer(number, now)
-                self._graft(link, entry.tag)
+                self._graft(link, entry.tag, now)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: Instant) -> list[Effect]:
         """Once a second: end leases, make digests due."""
-        for author in self.shelf.expire(now):
-            if not self._linked(author):
-                self.keys.forget(author)
-            for lane in self.lanes.values():
-                lane.forget(author)
+        self._expire(now)
         for link, lane in self.lanes.items():
             lane.sweep(now)
             if lane.lazy:
@@ -395,87 +428,8 @@ class Vectors:
         return []
 
     def _linked(self, author: AuthorId) -> bool:
-        return author == self._author or any(lane.peer == author for lane in self.lanes.values())
-
-    # --- sending ------------------------------------------------------------------------------------------------
+        return author == self._author or author in self._peers.values()
 
     def collect(self, link: LinkId, room: int, now: Instant) -> tuple[list[Message], Instant | None]:
         """What may leave on a writable link now, within ``room`` bytes, and when more falls due (None: on news)."""
-        lane = self.lanes[link]
-        messages: list[Message] = []
-        if lane.prunes:
-            pruned = tuple(lane.prunes)[: limits.TAGS_MAX]
-            messages.append(Prune(pruned))
-            for tag in pruned:
-                del lane.prunes[tag]
-        if lane.grafts:
-            messages.append(Graft(tuple(lane.grafts)))
-            lane.grafts.clear()
-        if lane.wants:
-            messages.append(WantKeys(tuple(lane.wants)))
-            lane.wants.clear()
-        if lane.digest_due:
-            lane.digest_due = False
-            digest = self._digest(lane, now)
-            if digest is not None:
-                messages.append(digest)
-        room -= 64 + 48 * sum(len(m.entries) for m in messages if type(m) is Digest)
-        for author in list(lane.answers):
-            if room < limits.KEY_STATE_BYTES_MAX + limits.VECTOR_BYTES_MAX:
-                break
-            del lane.answers[author]
-            room -= self._keys_message(lane, author, messages)
-        return messages, self._collect_vectors(lane, room, messages, now)
-
-    def _collect_vectors(self, lane: Lane, room: int, messages: list[Message], now: Instant) -> Instant | None:
-        next_due: Instant | None = None
-        spacing = self._config.spacing_us
-        for author in list(lane.dirty):
-            due = lane.sent_at.get(author, _NEVER) + spacing
-            if due > now:
-                next_due = due if next_due is None else min(next_due, due)
-                continue
-            held = self.shelf.get(author)
-            if held is None or self._refused(held, now):
-                del lane.dirty[author]
-                continue
-            if room < len(held.signed) + 96 + limits.KEY_STATE_BYTES_MAX:
-                break
-            if len(messages) >= limits.MESSAGES_PER_FRAME_MAX - 8:
-                break
-            if lane.keys.get(author, -1) < held.record.rotation:
-                room -= self._keys_message(lane, author, messages)
-            del lane.dirty[author]
-            lane.sent_at[author] = now
-            messages.append(Vector(held.signed, held.signature, held.age_us(now) // MS))
-            room -= len(held.signed) + 96
-        return next_due
-
-    def _refused(self, held: Held, now: Instant) -> bool:
-        own = held.record.author == self._author
-        purpose = "publish" if own else "relay"
-        return self._gate(purpose, held.record, held.lease_left_us(now), own=own) is not None
-
-    def _keys_message(self, lane: Lane, author: AuthorId, messages: list[Message]) -> int:
-        state = self.keys.get(author)
-        if state is None:
-            return 0
-        lane.learn_key(author, state.rotation)
-        messages.append(Keys(state.encoded))
-        return len(state.encoded) + 8
-
-    def _digest(self, lane: Lane, now: Instant) -> Digest | None:
-        entries: list[DigestEntry] = []
-        for author in lane.lazy:
-            held = self.shelf.get(author)
-            if held is None or author == lane.peer or self._refused(held, now):
-                continue
-            number = held.record.number
-            before = lane.digested.get(author)
-            if before is not None and before[0] == number and now - before[1] < held.record.lease_ms * MS // 3:
-                continue
-            lane.digested[author] = (number, now)
-            entries.append(DigestEntry(author[: limits.TAG_AUTHOR_BYTES], *number))
-            if len(entries) == limits.DIGEST_ENTRIES_MAX:
-                break
-        return Digest(tuple(entries)) if entries else None
+        return self._outflow.collect(self.lanes[link], room, now)

@@ -6,6 +6,8 @@ most ``KNOWN_PEERS_MAX`` entries, a random one gives way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from protocol import limits
 from protocol.crypto import Verifier
 from protocol.errors import Reason, RemoteProtocolError, SignatureError
@@ -40,8 +42,8 @@ class AddressBook:
         signed = encode_addresses(self._mesh_id, record)
         self.own = (signed, self._identity.sign(signed))
 
-    def learn(self, state: KeyState, signed: bytes, signature: bytes) -> AddressesRecord:
-        """Check one record against its author's key state and keep it if it is the newest.
+    def learn(self, state: KeyState, signed: bytes, signature: bytes) -> AddressesRecord | None:
+        """Check one record against its author's key state and keep it; None if a newer one is known.
 
         Raises:
             RemoteProtocolError: the record is malformed, of somebody else, or not signed by the current key.
@@ -52,17 +54,26 @@ class AddressBook:
         if not self._verify(state.key, signed, signature):
             raise SignatureError(Reason.BAD_SIGNATURE, "addresses")
         known = self._records.get(record.author)
+        if known is not None and known[0] > record.number:
+            return None
         if record.author != self._identity.author and (known is None or known[0] < record.number):
             if known is None and len(self._records) >= limits.KNOWN_PEERS_MAX:
                 del self._records[self._rng.choice(list(self._records))]
             self._records[record.author] = (record.number, PeerRecord(state.encoded, signed, signature))
         return record
 
-    def learn_peer(self, peer: PeerRecord) -> AddressesRecord | None:
-        """The same for a record out of PEERS; None if it is known already."""
+    def learn_peer(self, peer: PeerRecord, known: Callable[[AuthorId], KeyState | None]) -> AddressesRecord | None:
+        """The same for a record out of PEERS; None also if it is under a key that was rotated away.
+
+        Raises:
+            RemoteProtocolError: the key state or the record is invalid.
+        """
         if any(held == peer for _, held in self._records.values()):
             return None
         state = decode_key_state(peer.key_state, self._mesh_id)
+        current = known(state.author)
+        if current is not None and current.rotation > state.rotation:
+            return None  # an honest hub may not have heard of the rotation yet
         return self.learn(state, peer.signed, peer.signature)
 
     def introduce(self, to: AuthorId) -> Peers | None:

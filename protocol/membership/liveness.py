@@ -21,12 +21,15 @@ TIMER = ("liveness",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivenessConfig:
-    """All in microseconds. ``beat_us``: R30 says 1 s. ``silence_us``: R30 says 2.5 s. ``tick_us``: a quarter of
-    the silence or less. ``hello_us``: a link whose HELLO has not come by then is closed."""
+    """All in microseconds. ``beat_us``: R30 says 1 s. ``silence_us``: R30 says 2.5 s. ``together_us``: beats due
+    within this time of each other leave together, so that an idle hub wakes once a second and not once per link.
+    ``late_us``: a wake later than this was our own fault. ``hello_us``: a link whose HELLO has not come by then is
+    closed."""
 
     beat_us: Duration = SECOND
     silence_us: Duration = 2_500 * MS
-    tick_us: Duration = 500 * MS
+    together_us: Duration = 250 * MS
+    late_us: Duration = 500 * MS
     hello_us: Duration = 5 * SECOND
     ping_every: int = 10
 
@@ -53,9 +56,7 @@ class Liveness:
     def link_up(self, link: LinkId, now: Instant) -> list[Effect]:
         """Watch a link from now on."""
         self._pulses[link] = _Pulse(now, now, now)
-        if self._due is None:
-            return self._arm(now)
-        return []
+        return self._arm(now)
 
     def link_down(self, link: LinkId) -> None:
         """Stop watching."""
@@ -100,20 +101,25 @@ class Liveness:
     def tick(self, now: Instant) -> tuple[list[Effect], list[tuple[LinkId, Message]]]:
         """Close what is silent, beat where it is due, come back."""
         config = self._config
-        if self._due is not None and now - self._due > config.tick_us:
+        if self._due is not None and now - self._due > config.late_us:
             self.lagged(now - self._due)
         effects: list[Effect] = []
         beats: list[tuple[LinkId, Message]] = []
         for link, pulse in self._pulses.items():
-            if now - pulse.heard_at >= config.silence_us or (not pulse.open and now - pulse.up_at >= config.hello_us):
+            if now >= self._ends_at(pulse):
                 effects.append(Drop(link, Reason.LINK_SILENT))
                 effects.append(Disconnect(link, CloseCode.TIMEOUT, Reason.LINK_SILENT))
-            elif now - pulse.sent_at >= config.beat_us - config.tick_us // 2:
+            elif now - pulse.sent_at >= config.beat_us - config.together_us:
+                pulse.sent_at = now
                 beats.append((link, self._beat(link, pulse, now)))
         self._due = None
-        if self._pulses:
-            effects.extend(self._arm(now))
+        effects.extend(self._arm(now))
         return effects, beats
+
+    def _ends_at(self, pulse: _Pulse) -> Instant:
+        """When silence will have lasted too long."""
+        end = pulse.heard_at + self._config.silence_us
+        return end if pulse.open else min(end, pulse.up_at + self._config.hello_us)
 
     def _beat(self, link: LinkId, pulse: _Pulse, now: Instant) -> Message:
         pulse.beats += 1
@@ -123,5 +129,12 @@ class Liveness:
         return Ping(link & 0xFFFFFFFF)
 
     def _arm(self, now: Instant) -> list[Effect]:
-        self._due = now + self._config.tick_us
-        return [SetTimer(TIMER, self._due)]
+        """Wake when the first beat or the first end of patience is due, unless that is arranged already."""
+        if not self._pulses:
+            return []
+        beat = min(pulse.sent_at for pulse in self._pulses.values()) + self._config.beat_us
+        at = max(now + MS, min(beat, *(self._ends_at(pulse) for pulse in self._pulses.values())))
+        if self._due is not None and self._due <= at:
+            return []
+        self._due = at
+        return [SetTimer(TIMER, at)]

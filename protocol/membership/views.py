@@ -52,6 +52,7 @@ class _Target:
     dial: int | None = None
     linked_once: bool = False
     lost_at: Instant | None = None
+    hurry: bool = False  # lost by a glitch and not on purpose
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -73,6 +74,7 @@ class Views:
     _peers: dict[AuthorId, _Target] = field(default_factory=dict)
     _dials: dict[int, _Target] = field(default_factory=dict)
     _own: dict[Address, None] = field(default_factory=dict)
+    leaving: bool = False
     _dial_count: int = 0
     _evicted_at: Instant = -(1 << 62)
     _unknown_at: Instant = -(1 << 62)
@@ -93,8 +95,8 @@ class Views:
 
     def seen(self, name: str, addresses: tuple[Address, ...], expected: AuthorId | None, now: Instant) -> list[Effect]:
         """Discovery says that somebody is at these addresses."""
-        addresses = addresses[: limits.ADDRESSES_MAX]
-        if not addresses or any(address in self._own for address in addresses):
+        addresses = self._others(addresses)
+        if not addresses:
             return []
         if expected is not None:
             return self.address(expected, addresses, now)
@@ -113,6 +115,7 @@ class Views:
 
     def address(self, author: AuthorId, addresses: tuple[Address, ...], now: Instant) -> list[Effect]:
         """``author`` can be reached at these addresses; new ones make it due at once."""
+        addresses = self._others(addresses)
         if author == self.author or not addresses:
             return []
         target = self._peers.get(author)
@@ -127,6 +130,13 @@ class Views:
         for name in [n for n, t in self._names.items() if set(t.addresses) & set(addresses)]:
             del self._names[name]
         return self.plan(now)
+
+    def listening(self, addresses: tuple[Address, ...]) -> None:
+        """Where this hub can be reached itself; what was learnt of own addresses before is void."""
+        self._own = dict.fromkeys(addresses)
+
+    def _others(self, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+        return tuple(address for address in addresses if address not in self._own)[: limits.ADDRESSES_MAX]
 
     def _room(self) -> bool:
         if len(self._peers) < limits.KNOWN_PEERS_MAX:
@@ -162,7 +172,7 @@ class Views:
             ]
             if loser == link:
                 self._settle(peer, address, now)
-                return effects
+                return effects + self.plan(now)
             del self.links[other]
         elif len(self.links) >= self.config.links_max:
             victim = self._victim(now)
@@ -172,7 +182,7 @@ class Views:
                 Disconnect(loser, CloseCode.TOO_MANY_LINKS, Reason.LINK_LIMIT),
             ]
             if victim is None:
-                return effects
+                return effects + self.plan(now)
             del self.links[victim]
         self.links[link] = _Link(peer, initiator, now)
         self._settle(peer, address, now)
@@ -217,32 +227,33 @@ class Views:
         target = self._peers.get(state.peer)
         if target is not None and self.link_of(state.peer) is None:
             target.lost_at = None if code in (CloseCode.TOO_MANY_LINKS, CloseCode.DUPLICATE_LINK) else now
-            wait = self._slow() if code in _UNHURRIED else self.rng.below(self.config.retry_us // 5) + 1
+            target.hurry = code not in _UNHURRIED
+            wait = self.rng.below(self.config.retry_us // 5) + 1 if target.hurry else self._slow()
             target.next_at = now + wait
         return self.plan(now)
 
     # --- dials --------------------------------------------------------------------------------------------------
 
-    def dial_failed(self, dial: int, reason: str, now: Instant) -> list[Effect]:
+    def dial_failed(self, dial: int, reason: str, address: Address | None, now: Instant) -> list[Effect]:
         """A Connect came to nothing."""
         target = self._dials.pop(dial, None)
         if target is None:
             return []
         target.dial = None
         target.failures += 1
-        if reason == Reason.HANDSHAKE_SELF:
-            for address in target.addresses:
-                if len(self._own) < limits.CANDIDATES_MAX:
-                    self._own[address] = None
-            self._forget(target)
-            return self.plan(now)
-        if reason == Reason.HANDSHAKE_WRONG_IDENTITY:
-            target.addresses = ()  # somebody else lives there now; discovery and PEERS may name a new address
+        if reason in (Reason.HANDSHAKE_SELF, Reason.HANDSHAKE_WRONG_IDENTITY):
+            # We live there, or somebody else does now; discovery and PEERS may name another address.
+            wrong = target.addresses if address is None else (address,)
+            if reason == Reason.HANDSHAKE_SELF and len(wrong) == 1 and len(self._own) < limits.CANDIDATES_MAX:
+                self._own[wrong[0]] = None
+            target.addresses = tuple(a for a in target.addresses if a not in wrong)
+            if not target.addresses:
+                self._forget(target)
         target.next_at = now + self._backoff(target, now)
         return self.plan(now)
 
     def dial_ended(self, dial: int) -> None:
-        """A Connect became a link."""
+        """A Connect became a link; what is due next is planned when the link is settled."""
         target = self._dials.pop(dial, None)
         if target is not None:
             target.dial = None
@@ -264,12 +275,14 @@ class Views:
 
     def _backoff(self, target: _Target, now: Instant) -> Duration:
         if target.linked_once:
-            fast = target.lost_at is not None and now - target.lost_at < self.config.retry_fast_for_us
+            fast = target.hurry and target.lost_at is not None and now - target.lost_at < self.config.retry_fast_for_us
             return self.rng.jitter(self.config.retry_us, 20) if fast else self._slow()
         return self.rng.jitter(min(30 * SECOND, self.config.retry_us << min(5, target.failures - 1)), 20)
 
     def plan(self, now: Instant) -> list[Effect]:
         """Dial whoever is due and wanted; come back when the next one is."""
+        if self.leaving:
+            return []
         linked = {state.peer for state in self.links.values()}
         alone = len(self.links) < 2
         short = len(self.links) < self.config.links_target

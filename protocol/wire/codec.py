@@ -51,8 +51,9 @@ def decode_for_schema(data: bytes) -> Value:
             raw=False,
             max_str_len=STRING_BYTES_MAX,
             max_array_len=ITEMS_MAX,
-            max_map_len=0,
-            max_ext_len=0,
+            strict_map_key=False,  # so that the hook sees every map and refuses it as a map
+            max_map_len=ITEMS_MAX,
+            max_ext_len=len(data),
             object_pairs_hook=_refuse_map,
             ext_hook=_refuse_extension,
         )

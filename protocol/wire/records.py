@@ -124,7 +124,7 @@ def _refused_vector(items: tuple[Value, ...]) -> NoReturn:
     fields.integer(terms, "terms", 0, TERMS_MAX)
     fields.integer(lease_ms, "lease_ms", limits.LEASE_MS_MIN, limits.LEASE_MS_MAX)
     fields.integer(cadence_ms, "cadence_ms", limits.CADENCE_MS_MIN, limits.CADENCE_MS_MAX)
-    fields.integer(audience, "audience", 0, 0xFFFFFFFF)
+    fields.integer(audience, "audience", 0, (1 << 64) - 1)
     raise DecodeError(Reason.UNKNOWN_AUDIENCE)
 
 

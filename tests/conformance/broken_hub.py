@@ -16,7 +16,7 @@ from meshnode.cli.main import main
 from protocol import identity, node
 from protocol.consent import policy
 from protocol.errors import Reason
-from protocol.gossip import shelf, vectors
+from protocol.gossip import outflow, shelf, vectors
 from protocol.link import handshake
 from protocol.membership import liveness
 from protocol.wire import codec, messages, records
@@ -59,7 +59,7 @@ def _age_does_not_grow() -> None:
 
 
 def _keys_not_sent() -> None:
-    vectors.Vectors._keys_message = lambda _self, _lane, _author, _messages: 0
+    outflow.Outflow._keys_message = lambda _self, _lane, _author, _messages: 0
 
 
 def _second_hello_accepted() -> None:

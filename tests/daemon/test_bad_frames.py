@@ -378,11 +378,8 @@ async def test_a_reading_out_of_range_is_clamped_to_the_dimension(tmp_path: Path
         assert hub.arousal_of(loud.author) == 1.0
 
 
-def test_the_tables_name_every_message_once() -> None:
-    """The cases above are spelled in numbers; these are the messages the numbers mean."""
+def test_the_numbers_in_the_cases_are_the_messages_they_mean() -> None:
+    """The cases above are spelled in numbers, so that no encoder of ours stands between them and the hub."""
     assert to_value(Beat()) == (4,)
     assert to_value(Ping(7)) == (2, 7)
     assert encode_frame((Beat(),)) == many(1)
-    assert len({name for table in (FRAMES, BODIES, VECTORS, RECORDS) for name in table}) == sum(
-        map(len, (FRAMES, BODIES, VECTORS, RECORDS))
-    )

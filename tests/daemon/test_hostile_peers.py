@@ -194,7 +194,7 @@ async def test_a_peer_that_never_reads_is_closed_as_slow_and_costs_no_memory(tmp
         nursery.start_soon(ask_for_more, deaf, tuple(author.author for author in authors))
         await trio.sleep(2)  # the kernel's buffers are full by now
         begin, before = trio.current_time(), resident_kb(hub.pid)
-        waits = []
+        waits: list[float] = []
         status: dict[str, Any] = {}
         with trio.fail_after(14):
             while "link_slow" not in status.get("counters", {}).get("dropped", {}):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.rng import Rng
 
-SETTINGS = settings(deadline=None, derandomize=True, max_examples=200)
+SETTINGS = settings(
+    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 seeds = st.integers(-(2**70), 2**70)
 
 

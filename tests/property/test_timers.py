@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.timers import TimerTable
 
-SETTINGS = settings(deadline=None, derandomize=True, max_examples=400)
+SETTINGS = settings(
+    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
 
 KEYS = [("a",), ("b",), ("c", "1"), ("c", "2"), ()]
 operations = st.lists(

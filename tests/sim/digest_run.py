@@ -30,7 +30,7 @@ END_US: Final = 7 * SECOND
 
 
 def play(seed: int, hubs: int, lane: str, crypto: str) -> tuple[World, Safety]:
-    """Gather, lose every twentieth segment, be cut in halves from 1.5 s to 4.7 s, have a few other misfortunes, heal."""
+    """Gather, lose every twentieth segment, be cut in halves for three seconds, have a few other misfortunes."""
     config = WorldConfig(
         quality=Quality(latency_us=3 * MS, jitter_us=5 * MS, loss=0.05, bytes_per_s=1_250_000),
         lane="wire" if lane == "wire" else "object",

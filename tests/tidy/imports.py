@@ -23,7 +23,7 @@ MACHINES = frozenset(
         *("glitch", "trust", "consent", "collective", "echo"),
     }
 )
-NODE = frozenset({"node", "port", "snapshot", "statistics"})  # node.py and its parts: they compose, and decide nothing
+NODE = frozenset({"node", "port", "snapshot", "statistics", "voice"})  # node.py and its parts: they compose, and decide nothing
 LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 
 # What of the standard library computes only: it reaches no clock, socket, thread, file or ambient chance.

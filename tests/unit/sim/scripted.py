@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from protocol.clock import SECOND, Instant
 from protocol.effects import Connect, Effect, Send
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Address, Input, Leave, LinkUp
+from protocol.node import Node
 from protocol.wire.messages import Message, Vector
 from sim.discovery import Hints
 from sim.host import Host
@@ -35,7 +37,12 @@ class Scripted:
 
     def of(self, kind: type[T]) -> list[tuple[Instant, T]]:
         """What came of one kind, and when."""
-        return [(at, input) for at, input in self.came if isinstance(input, kind)]
+        return [(at, got) for at, got in self.came if isinstance(got, kind)]
+
+
+def always(machine: Scripted) -> Callable[[Node, Host], Scripted]:
+    """A wrap that puts ``machine`` in the place of a hub's Node."""
+    return lambda _node, _host: machine
 
 
 class Stage:
@@ -66,7 +73,12 @@ class Stage:
         self.world.handle(self.host(name), A_CUE)
 
     def dial(
-        self, source: str, *addresses: Address, expected: AuthorId | None = None, timeout_us: int = SECOND, dial: int = 1
+        self,
+        source: str,
+        *addresses: Address,
+        expected: AuthorId | None = None,
+        timeout_us: int = SECOND,
+        dial: int = 1,
     ) -> None:
         """Let a hub dial."""
         self.do(source, Connect(dial, addresses, expected, timeout_us))
