@@ -124,9 +124,11 @@ class Node:
 
     def _close(self, gone: list[Disconnect], now: Instant, effects: list[Effect]) -> None:
         """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
+        known = any(closed.link in self._ports for closed in gone)
         for closed in gone:
             effects += self._forget(closed.link, closed.code, now, closed.reason)
-        self._announce(now, effects)
+        if known:
+            self._announce(now, effects)
 
     def _route(self, input: Input, now: Instant) -> list[Effect]:
         match input:
@@ -144,8 +146,10 @@ class Node:
             case LinkUp():
                 return self._link_up(input, now)
             case LinkDown(link, code):
+                known = link in self._ports
                 effects = self._forget(link, code, now, None)
-                self._announce(now, effects)
+                if known:
+                    self._announce(now, effects)
                 return effects
             case PeerSeen(name, addresses, expected):
                 return self._views.seen(name, addresses, expected, now)
@@ -204,8 +208,6 @@ class Node:
     # --- links --------------------------------------------------------------------------------------------------
 
     def _link_up(self, up: LinkUp, now: Instant) -> list[Effect]:
-        if up.dial is not None:
-            self._views.dial_ended(up.dial)
         try:
             learnt, stored = self._vectors.attach(up.link, up.key_state)
             if learnt.current.encoded != up.key_state:
@@ -213,7 +215,12 @@ class Node:
                 raise SignatureError(Reason.STALE_KEY_STATE)
         except RemoteProtocolError as fault:
             refused: list[Effect] = [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
-            return refused + self._views.plan(now)
+            self._vectors.link_down(up.link, now)
+            if up.dial is not None:
+                return refused + self._views.dial_failed(up.dial, fault.reason, up.address, now)
+            return refused
+        if up.dial is not None:
+            self._views.dial_ended(up.dial)
         state = learnt.current
         effects = stored + self._views.link_up(up.link, state.author, up.initiator, up.address, now)
         if up.link not in self._views.links:
@@ -314,6 +321,7 @@ class Node:
             case wire.Bye(code):
                 effects = [Disconnect(link, CloseCode.SHUTDOWN)]
                 effects += self._forget(link, code, now, None)
+                self._announce(now, effects)
             case _:
                 assert_never(message)
         return effects

@@ -70,6 +70,8 @@ class KeyBook:
             if state.rotation <= entry.state.rotation:
                 return Learnt(state, entry.state, news=False)
             entry.state = state
+            if entry.link is None:
+                self._keep_rotated(state)
             return Learnt(state, state, news=True)
         if len(self._entries) >= 2 * AUTHORS_MAX:
             raise RemoteProtocolError(Reason.AUTHOR_LIMIT, "key states")
@@ -97,9 +99,8 @@ class KeyBook:
         if entry.used >= entry.state.rotation:
             return None
         entry.used = entry.state.rotation
-        known = self._rotated.get(author)
         self._keep_rotated(entry.state)
-        return entry.state if known is None or known.rotation < entry.state.rotation else None
+        return entry.state
 
     def _keep_rotated(self, state: KeyState) -> None:
         known = self._rotated.pop(state.author, None)

@@ -136,7 +136,7 @@ def _sd(reading: Reading | None, dim: int, levels: int) -> float | None:
     if estimate is None or estimate.sd is None:
         return None
     step = 0.0 if levels == 0 else DIMENSIONS[dim].width / (levels - 1)
-    return hypot(estimate.sd, step / sqrt(12))
+    return hypot(min(estimate.sd, DIMENSIONS[dim].width), step / sqrt(12))
 
 
 def coarsen(dimension: Dimension, value: float, levels: int) -> float:

@@ -71,11 +71,13 @@ def test_age_and_lease_are_counted_from_when_the_value_was_made() -> None:
 def test_a_full_shelf_has_room_for_those_it_holds_and_for_others_only_when_leases_end() -> None:
     shelf = Shelf()
     for number in range(AUTHORS_MAX):
-        assert shelf.room_for(author(number), 0)
+        assert shelf.room_for(author(number))
         shelf.put(held(author(number), made_at=number))
-    assert shelf.room_for(author(5), 0)
-    assert not shelf.room_for(author(AUTHORS_MAX), LEASE_US - 1)
-    assert shelf.room_for(author(AUTHORS_MAX), LEASE_US)
+    assert shelf.room_for(author(5))
+    shelf.expire(LEASE_US - 1)
+    assert not shelf.room_for(author(AUTHORS_MAX))
+    shelf.expire(LEASE_US)
+    assert shelf.room_for(author(AUTHORS_MAX))
     assert len(shelf) == AUTHORS_MAX - 1
 
 
@@ -83,9 +85,9 @@ def test_two_authors_with_the_same_tag_are_not_confused() -> None:
     shelf = Shelf()
     shelf.put(held(ANN.author))
     twin = AuthorId(ANN.author[:8] + bytes(24))
-    assert not shelf.room_for(twin, 0)
+    assert not shelf.tag_is_free(twin)
     shelf.remove(ANN.author)
-    assert shelf.room_for(twin, 0)
+    assert shelf.tag_is_free(twin)
 
 
 @pytest.mark.parametrize("extra", [1, 100])
