@@ -47,7 +47,8 @@ UNLIMITED = 10_000_000
 @dataclass(frozen=True, slots=True)
 class Spec:
     """How the hub is to be; ``cadence_ms`` None shares nothing; ``pour`` lifts the limits that a link has for
-    vectors, so that one author can be pushed as fast as a link carries; ``profile`` names the file that gets the stacks sampled since READY."""
+    vectors, so that one author can be pushed as fast as a link carries; ``profile`` names the file that gets the
+    stacks sampled from the first mark on."""
 
     state_dir: str
     secret_file: str
@@ -129,7 +130,9 @@ class Ears:
 class Runner:
     """Answers the commands of one running hub."""
 
-    def __init__(self, hub: Hub, network: Network, nursery: trio.Nursery) -> None:
+    def __init__(self, hub: Hub, network: Network, nursery: trio.Nursery, *, sampled: bool) -> None:
+        self.sampler = Sampler()
+        self._sampled = sampled
         self._hub = hub
         self._network = network
         self._nursery = nursery
@@ -165,6 +168,8 @@ class Runner:
         }
 
     def _mark(self, _request: dict[str, Any]) -> dict[str, object]:
+        if self._sampled:
+            self.sampler.start()  # the first mark opens the measured window
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "at": boot_us(),
@@ -263,10 +268,7 @@ async def serve(spec: Spec) -> None:
         trio.open_nursery() as nursery,
         trio.lowlevel.FdStream(os.dup(0)) as commands,
     ):
-        runner = Runner(hub, network, nursery)
-        sampler = Sampler()
-        if spec.profile:
-            sampler.start()
+        runner = Runner(hub, network, nursery, sampled=bool(spec.profile))
         if spec.cadence_ms is not None:
             nursery.start_soon(sense, hub)
         say({"ready": True, "author": hub.opened.identity.author.hex(), "port": hub.listen[1]})
@@ -276,7 +278,7 @@ async def serve(spec: Spec) -> None:
             for line in lines:
                 say(runner.answer(json.loads(line)))
         if spec.profile:
-            sampler.stop(Path(spec.profile))
+            runner.sampler.stop(Path(spec.profile))
         nursery.cancel_scope.cancel()
 
 

@@ -164,12 +164,20 @@ class _Daemon:
         while True:
             await self._key_states_changed.wait()
             self._key_states_changed = trio.Event()
-            mesh_id, states = self.hub.opened.mesh.mesh_id, tuple(self._key_states.values())
-            try:
-                await trio.to_thread.run_sync(self._state.put_peer_key_states, mesh_id, states)
-            except StoreError as fault:
-                say("store", f"keys of others were not written: {fault}", level=logging.ERROR)
+            self.write_key_states()
             await trio.sleep(KEEP_EVERY_S)
+
+    def finish(self) -> None:
+        """The last thing a hub does."""
+        if self._key_states_changed.is_set():
+            self.write_key_states()
+
+    def write_key_states(self) -> None:
+        """Write them now: a few milliseconds, a few times an hour at most."""
+        try:
+            self._state.put_peer_key_states(self.hub.opened.mesh.mesh_id, tuple(self._key_states.values()))
+        except StoreError as fault:
+            say("store", f"keys of others were not written: {fault}", level=logging.ERROR)
 
     # --- links --------------------------------------------------------------------------------------------------
 
@@ -338,6 +346,7 @@ async def open_hub(config: HubConfig, options: RunOptions = RunOptions()) -> Asy
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_S):
                     await _leave(hub)
+                daemon.finish()
                 nursery.cancel_scope.cancel()
 
 

@@ -335,7 +335,7 @@ class Node:
             assert state is not None
             record = self._book.learn(state, *hello.addresses)
             if record is not None:
-                effects += self._views.address(port.peer, record.addresses, now)
+                effects += self._views.told(port.peer, record.addresses, now)
         port.open = True
         port.agent = hello.agent
         self._liveness.opened(link)
@@ -354,7 +354,7 @@ class Node:
         effects: list[Effect] = []
         for record in learnt:  # only once all of them have proven good: a fault above undoes nothing
             if record is not None:
-                effects += self._views.address(record.author, record.addresses, now)
+                effects += self._views.told(record.author, record.addresses, now)
         return effects
 
     def _notice(self, effects: list[Effect], now: Instant) -> None:

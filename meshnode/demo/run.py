@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -343,6 +344,7 @@ def demo_command(
     )
     draw(story)
     stopped = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us gets the same tidying as Ctrl-C
     folder = Path(tempfile.mkdtemp(prefix="meshnode-demo-"))
     try:
         trio.run(lambda: _main(story, folder, live=not as_json, max_links=max_links))

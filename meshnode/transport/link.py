@@ -143,11 +143,17 @@ class Link:
         data = b""  # what the handshake's last read brought along
         sock, reader, channel, driver = self._sock, self._reader, self._channel, self._driver
         while True:
+            fault: RemoteProtocolError | None = None
+            inputs: list[Input] = []
+            reader.push(data)
             try:
-                frames = reader.feed(data)
-                if frames:
-                    driver.feed(*[FrameReceived(self.link, channel.open(body)) for body in frames])
-            except RemoteProtocolError as fault:
+                while (body := reader.pop()) is not None:
+                    inputs.append(FrameReceived(self.link, channel.open(body)))
+            except RemoteProtocolError as found:
+                fault = found  # what came whole before it still counts
+            if inputs:
+                driver.feed(*inputs)
+            if fault is not None:
                 driver.count(fault.reason)
                 return
             if self._closed:

@@ -42,8 +42,8 @@ class Tcp:
             infos = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             family, kind, proto, _, target = infos[0]
             sock = socket.socket(family, kind, proto)
-        except OSError as fault:
-            raise TransportError(f"{host}:{port}: {fault.strerror or fault}") from fault
+        except (OSError, ValueError) as fault:  # a name that cannot be encoded is a ValueError
+            raise TransportError(f"{host}:{port}: {fault}") from fault
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
             tune(sock)

@@ -10,6 +10,7 @@ wanted.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 
 from protocol import limits
@@ -60,6 +61,13 @@ class _Link:
     peer: AuthorId
     initiator: bool
     up_at: Instant
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_multicast
+    except ValueError:
+        return False
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -137,6 +145,11 @@ class Views:
 
     def _others(self, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
         return tuple(address for address in addresses if address not in self._own)[: limits.ADDRESSES_MAX]
+
+    def told(self, author: AuthorId, addresses: tuple[Address, ...], now: Instant) -> list[Effect]:
+        """``author`` itself says, signed, where it can be reached: IP literals only, so that no peer can make this
+        hub look names up or dial by them."""
+        return self.address(author, tuple(address for address in addresses if _is_literal(address[0])), now)
 
     def _room(self) -> bool:
         if len(self._peers) < limits.KNOWN_PEERS_MAX:

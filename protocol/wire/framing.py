@@ -21,19 +21,22 @@ class FrameReader:
     ``limit`` is the longest body accepted now: small before authentication, 65,535 after.
     """
 
-    __slots__ = ("_buffer", "limit")
+    __slots__ = ("_at", "_buffer", "limit")
 
     def __init__(self, limit: int = FRAME_BYTES_MAX) -> None:
         self._buffer = b""
+        self._at = 0
         self.limit = limit
 
     @property
     def unfinished(self) -> int:
         """Bytes held that do not make a whole frame yet."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def push(self, data: bytes) -> None:
         """Add bytes without looking at them."""
+        if self._at:
+            self._buffer, self._at = self._buffer[self._at :], 0
         self._buffer += data
 
     def pop(self) -> bytes | None:
@@ -42,13 +45,14 @@ class FrameReader:
         Raises:
             DecodeError: as :meth:`feed`.
         """
-        if len(self._buffer) < 2:
+        buffer, at = self._buffer, self._at
+        size = self._size(buffer, at) if len(buffer) - at >= 2 else 0
+        if size == 0 or len(buffer) - at - 2 < size:
+            if at:
+                self._buffer, self._at = buffer[at:], 0
             return None
-        size = self._size(self._buffer, 0)
-        if len(self._buffer) - 2 < size:
-            return None
-        body, self._buffer = self._buffer[2 : 2 + size], self._buffer[2 + size :]
-        return body
+        self._at = at + 2 + size
+        return buffer[at + 2 : at + 2 + size]
 
     def _size(self, buffer: bytes, at: int) -> int:
         size = (buffer[at] << 8) | buffer[at + 1]
@@ -64,15 +68,8 @@ class FrameReader:
         Raises:
             DecodeError: ``FRAME_EMPTY`` or ``FRAME_TOO_LARGE``; the stream is then useless.
         """
-        buffer = self._buffer + data if self._buffer else data
+        self.push(data)
         frames: list[bytes] = []
-        at = 0
-        end = len(buffer)
-        while end - at >= 2:
-            size = self._size(buffer, at)
-            if end - at - 2 < size:
-                break
-            frames.append(buffer[at + 2 : at + 2 + size])
-            at += 2 + size
-        self._buffer = buffer[at:]
+        while (body := self.pop()) is not None:
+            frames.append(body)
         return frames

@@ -137,7 +137,6 @@ def test_addresses_are_ordered_by_rotation_boot_and_seq(later: wire.PeerRecord) 
     assert introduced(hub, 2, CAT) == [later]
 
 
-@pytest.mark.xfail(strict=True, reason="older addresses are not kept in the book, but they are dialled")
 def test_addresses_that_were_replaced_are_not_dialled_when_somebody_repeats_them() -> None:
     hub = Hub()
     hub.join(1, ANN)
@@ -149,7 +148,6 @@ def test_addresses_that_were_replaced_are_not_dialled_when_somebody_repeats_them
     assert {one.addresses for one in found} == {(THERE,)}
 
 
-@pytest.mark.xfail(strict=True, reason="addresses under a key that was rotated away are believed out of PEERS")
 def test_addresses_signed_by_a_key_that_was_rotated_away_are_not_believed() -> None:
     hub = Hub()
     hub.join(1, ANN)
@@ -158,7 +156,6 @@ def test_addresses_signed_by_a_key_that_was_rotated_away_are_not_believed() -> N
     assert introduced(hub, 3, CAT) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the record of addresses keeps the boot number that was passed")
 def test_addresses_signed_after_our_boot_was_lifted_carry_the_new_boot() -> None:
     hub = Hub(started=Started(1, listen=(HERE,)))
     hub.join(1, ANN)

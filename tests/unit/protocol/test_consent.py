@@ -239,9 +239,6 @@ def test_a_narrower_grant_keeps_back_what_was_made_under_the_wider_one() -> None
     assert vectors_sent(hub.join(4, DAN)) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a value made under finer levels or a longer lease still leaves under the new grant"
-)
 @pytest.mark.parametrize("change", [{"levels": 3}, {"lease_ms": 1_000}])
 def test_a_coarser_or_shorter_grant_keeps_back_what_was_made_under_the_finer_one(change: dict[str, int]) -> None:
     hub = linked()

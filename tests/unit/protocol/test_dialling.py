@@ -155,7 +155,6 @@ def test_whoever_left_on_purpose_is_first_dialled_after_some_seconds(code: Close
     assert 3_900_000 <= dials(hub, 60 * SECOND)[0] - started <= 37 * SECOND
 
 
-@pytest.mark.xfail(strict=True, reason="after its first failed dial whoever left on purpose is dialled every second")
 @pytest.mark.parametrize("code", [CloseCode.SHUTDOWN, CloseCode.PROTOCOL, CloseCode.SIGNATURE])
 def test_whoever_left_on_purpose_is_dialled_slowly(code: CloseCode) -> None:
     hub = Hub()
@@ -240,13 +239,11 @@ def test_a_name_that_turned_out_to_be_us_is_not_dialled_again_under_any_name() -
     assert dials(hub, 60 * SECOND) == []
 
 
-@pytest.mark.xfail(strict=True, reason="where we listen is not known as our own: it is dialled once for each address")
 def test_an_address_at_which_we_listen_is_not_dialled() -> None:
     hub = Hub(started=Started(1, listen=(HERE,)))
     assert seen(hub, "a", HERE) == []
 
 
-@pytest.mark.xfail(strict=True, reason="a peer that claims our address is dialled again at once, without end or pause")
 def test_a_peer_that_claims_our_own_address_is_not_dialled_over_and_over() -> None:
     hub = Hub()
     hub.join(1, EVE)
@@ -259,7 +256,6 @@ def test_a_peer_that_claims_our_own_address_is_not_dialled_over_and_over() -> No
         effects = hub.act(DialFailed(found[0].dial, Reason.HANDSHAKE_SELF))
 
 
-@pytest.mark.xfail(strict=True, reason="all addresses of a target that turned out to be us count as ours, for ever")
 def test_an_address_listed_beside_ours_is_not_taken_for_ours() -> None:
     hub = Hub()
     (dial,) = seen(hub, "a", HERE, THERE)
@@ -267,7 +263,6 @@ def test_an_address_listed_beside_ours_is_not_taken_for_ours() -> None:
     assert [one.addresses for one in seen(hub, "b", THERE)] == [(THERE,)]
 
 
-@pytest.mark.xfail(strict=True, reason="an address that was ours once stays ours, whoever lives there after a change")
 def test_our_old_address_may_be_somebody_elses_after_a_change_of_interfaces() -> None:
     hub = Hub()
     (dial,) = seen(hub, "a", HERE)
@@ -289,9 +284,6 @@ SMALLER = next(person(number) for number in range(100, 200) if person(number).au
 # --- places for dials -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(
-    strict=True, reason="dials begun for the good records of a PEERS with a bad one are lost, with their places"
-)
 def test_a_message_that_closes_its_link_does_not_take_places_for_dials_along() -> None:
     hub = Hub()
     broken = wire.PeerRecord(b"\xc0", b"\xc0", bytes(64))
@@ -310,7 +302,6 @@ def test_of_two_crossing_links_the_one_we_dialled_falls_if_our_author_is_the_lar
     assert closed(effects) == [(4, CloseCode.DUPLICATE_LINK)]
 
 
-@pytest.mark.xfail(strict=True, reason="nothing is planned after a dialled link was refused: whoever waited waits on")
 def test_a_dial_that_ends_in_a_refused_link_makes_way_for_the_next() -> None:
     hub = Hub(config=NodeConfig(views=ViewsConfig(parallel=1)))
     hub.join(1, CAT)
@@ -323,9 +314,6 @@ def test_a_dial_that_ends_in_a_refused_link_makes_way_for_the_next() -> None:
     assert [one.addresses for one in connects(refused + hub.advance(SECOND))] == [(THERE,)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the place of a dial whose link is refused for its key state is never given back"
-)
 def test_a_dial_that_ends_in_a_refused_key_state_gives_its_place_back() -> None:
     hub = Hub()
     (dial,) = seen(hub, "a", HERE)
@@ -346,7 +334,6 @@ def test_leaving_says_goodbye_on_every_link() -> None:
     assert hub.statistics().links == ()
 
 
-@pytest.mark.xfail(strict=True, reason="closing one link tells the neighbors on links that are closed already")
 def test_nothing_is_sent_on_a_link_after_its_goodbye() -> None:
     hub = Hub()
     for link, who in enumerate((ANN, BEN, CAT), start=1):
@@ -354,7 +341,6 @@ def test_nothing_is_sent_on_a_link_after_its_goodbye() -> None:
     assert sent(hub.act(Leave())) == []
 
 
-@pytest.mark.xfail(strict=True, reason="leaving makes the view short, so that whoever is known is dialled")
 def test_whoever_leaves_dials_nobody() -> None:
     hub = Hub(config=NodeConfig(views=ViewsConfig(links_target=1)))
     hub.join(1, ANN)

@@ -204,7 +204,6 @@ def stored(effects: list[Effect]) -> list[StoreKeyState]:
     return [effect for effect in effects if isinstance(effect, StoreKeyState)]
 
 
-@pytest.mark.xfail(strict=True, reason="a linked peer's key state counts as used without being stored")
 def test_the_rotated_key_state_of_a_linked_peer_is_stored() -> None:
     hub = Hub()
     turned = person(3, 1)
@@ -293,7 +292,6 @@ def test_stored_key_states_count_from_the_start_and_broken_ones_are_counted() ->
     assert shown(hub.say(1, vector(turned, 1))) == [(CAT.author, 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="a key state is forgotten with its author's lease: an older key is taken again")
 def test_of_two_key_states_the_one_with_more_rotations_wins_for_good() -> None:
     hub = linked()
     hub.say(1, keys(CAT), vector(CAT, 1, Made(lease_ms=1_000)))

@@ -349,7 +349,6 @@ def test_a_duplicate_that_claims_to_be_younger_makes_the_value_as_young_as_an_ho
     assert line.lease_left_us == 4_000_000
 
 
-@pytest.mark.xfail(strict=True, reason="each duplicate of age 0 starts the lease anew: a value can live for ever")
 def test_a_link_that_repeats_a_value_makes_it_younger_by_at_most_its_lease() -> None:
     hub = linked()
     hub.say(1, vector(CAT, 1, Made(lease_ms=1_000)))

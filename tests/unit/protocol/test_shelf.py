@@ -102,7 +102,6 @@ def test_marks_are_bounded_and_the_oldest_is_forgotten_first(extra: int) -> None
     assert shelf.mark(author(MARKS_MAX + extra - 1)) == (0, 1, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the mark of who speaks all the time is the first to go, even while it is held")
 def test_the_mark_of_a_held_author_is_not_forgotten_for_strangers_that_come_and_go() -> None:
     shelf = Shelf()
     for number in range(MARKS_MAX + 100):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from protocol.timers import TimerTable
 
 
@@ -77,7 +75,6 @@ def test_one_timer_set_over_and_over_does_not_fill_the_table() -> None:
     assert table.pop_due(10_000) == ("a",)
 
 
-@pytest.mark.xfail(strict=True, reason="cancel() leaves the heap as long as it was: the module promises twice the live")
 def test_cancelled_timers_do_not_stay_in_the_table() -> None:
     table = TimerTable()
     for number in range(1_000):
