@@ -9,6 +9,7 @@ The names below are loaded when they are first asked for, so that a plain comman
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -68,4 +69,4 @@ def __getattr__(name: str) -> object:
     """Load one public name (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'protocol' has no attribute {name!r}")
-    return getattr(__import__(_HOME[name], fromlist=[name]), name)
+    return getattr(import_module(_HOME[name]), name)

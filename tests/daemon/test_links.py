@@ -170,14 +170,30 @@ async def test_a_hub_that_dials_itself_notices_and_does_not_try_again(tmp_path: 
     net = Counted()
     async with crew_in(tmp_path) as crew:
         narcissus = await crew.start(
-            "narcissus", RunOptions(transport=net), listen__port=port, peers__static=(f"127.0.0.1:{port}",)
+            "narcissus",
+            RunOptions(transport=net),
+            listen__host="0.0.0.0",
+            listen__port=port,
+            peers__static=(f"127.0.0.9:{port}",),  # itself, under an address that it does not know to be its own
         )
         await until(lambda: narcissus.dropped(Reason.HANDSHAKE_SELF) == 1)
-        other = await crew.start("other", peers__static=(narcissus.at,))
+        other = await crew.start("other", peers__static=(f"127.0.0.1:{port}",))
         await until(lambda: narcissus.linked(other))
         await trio.sleep(1.5)  # longer than the first retry of a peer that could not be reached
-        assert net.dials == [("127.0.0.1", port)]
+        assert net.dials == [("127.0.0.9", port)]
         assert narcissus.dropped(Reason.HANDSHAKE_SELF) == 1
+
+
+async def test_a_hub_does_not_dial_where_it_listens(tmp_path: Path) -> None:
+    port = free_port()
+    net = Counted()
+    async with crew_in(tmp_path) as crew:
+        hub = await crew.start(
+            "hub", RunOptions(transport=net), listen__port=port, peers__static=(f"127.0.0.1:{port}",)
+        )
+        other = await crew.start("other", peers__static=(hub.at,))
+        await until(lambda: hub.linked(other))
+        assert net.dials == []
 
 
 async def test_hubs_of_two_open_meshes_learn_nothing_of_each_other(tmp_path: Path) -> None:

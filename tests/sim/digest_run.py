@@ -22,11 +22,11 @@ from sim.paths import Quality
 from sim.trace import Trace
 from sim.world import World, WorldConfig
 
-SHARING: Final = 10
+SHARING: Final = 5
 GRANT: Final = CommonsGrant((AROUSAL,), 0, 500, 15_000, True, True, False)
 # Few links and few who share: 100 hubs in a few seconds of CPU, so that many runs fit into a test.
 FEW_LINKS: Final = NodeConfig(views=ViewsConfig(links_target=3, links_max=6))
-END_US: Final = 7 * SECOND
+END_US: Final = 6 * SECOND
 
 
 def play(seed: int, hubs: int, lane: str, crypto: str) -> tuple[World, Safety]:
@@ -44,11 +44,11 @@ def play(seed: int, hubs: int, lane: str, crypto: str) -> tuple[World, Safety]:
         world.add(at=index * 4 * MS, grant=GRANT if index % every == 0 else None, node_config=FEW_LINKS)
     names = [host.name for host in world.hosts]
     plan: Plan = (
-        (1_500 * MS, Cut((tuple(names[::2]), tuple(names[1::2])))),
-        (2 * SECOND, Crash(names[3])),
-        (2_500 * MS, Starve(names[4], 700 * MS)),
-        (3 * SECOND, Restart(names[3])),
-        (4_700 * MS, Heal()),
+        (1_200 * MS, Cut((tuple(names[::2]), tuple(names[1::2])))),
+        (1_800 * MS, Crash(names[3])),
+        (2_200 * MS, Starve(names[4], 700 * MS)),
+        (2_800 * MS, Restart(names[3])),
+        (4_300 * MS, Heal()),
         (5 * SECOND, Reset(names[0], names[2])),
     )
     schedule(world, plan)

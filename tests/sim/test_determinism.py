@@ -98,7 +98,7 @@ def test_a_hundred_hubs_with_loss_and_a_cut_have_one_digest_under_five_salts_and
     assert len({each["salt"] for each in told[: len(lanes)]}) == len(lanes)
     assert {each["digest"] for each in told} == {told[0]["digest"]}
     assert {json.dumps(each["drops"]) for each in told} == {json.dumps(told[0]["drops"])}
-    assert told[0]["shown"] > 5_000
+    assert told[0]["shown"] > 2_000
     assert told[0]["drops"]["link_silent"] > 100
     assert {each["chance"] for each in told} == {PURE_CHANCE}
 

@@ -160,8 +160,9 @@ def test_faults_are_values_that_happen_at_their_instants() -> None:
     schedule(world, plan)
     world.run(30 * SECOND)
     seconds = {when for when, _ in went if when > 0}  # in the first, links that cross are sorted out
-    assert seconds <= {2, 6, 7, 8, 14, 15, 16, 20, 21}
-    assert {2, 7, 15, 20} <= seconds
+    expected = [{2}, {6, 7, 8}, {14, 15, 16}, {20, 21}]  # silence is noticed 1.5 to 3 s after the cut
+    assert all(seconds & window for window in expected)
+    assert seconds <= set().union(*expected)
     assert linked(world, hosts)
     assert world.names["d"].storage.boot == 2
     assert world.paths.between(0, 1).latency_us == 40 * MS
