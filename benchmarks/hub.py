@@ -36,7 +36,7 @@ from protocol import MeshError, NodeConfig, VectorsConfig, ViewsConfig
 from protocol.effects import Event, ValueShown
 from protocol.errors import TransportError
 from protocol.inputs import Address, Estimate, PeerSeen, Publish, Reading, TimerFired
-from protocol.node import PUBLISH
+from protocol.voice import PUBLISH
 from protocol.wire.registry import AROUSAL
 
 BURST = 32

@@ -63,6 +63,7 @@ class Driver:
         self._scope: trio.CancelScope | None = None
         self._inputs: deque[Input] = deque()
         self._busy = False
+        self._touched: dict[LinkId, Link] = {}
 
     def count(self, reason: Reason) -> None:
         """Count something refused below the Node (handshake, channel, link)."""
@@ -75,8 +76,11 @@ class Driver:
             return
         self._busy = True
         try:
-            while self._inputs:
-                self._step(self._inputs.popleft())
+            while self._inputs or self._touched:
+                if self._inputs:
+                    self._step(self._inputs.popleft())
+                else:
+                    self._flush()
         finally:
             self._busy = False
 
@@ -84,12 +88,21 @@ class Driver:
         for effect in self.node.handle(input, self.clock()):
             self._perform(effect)
 
+    def _flush(self) -> None:
+        """Everything decided: one system call for each link that has something to say."""
+        touched, self._touched = self._touched, {}
+        for link, port in touched.items():
+            if port.flush():
+                self._inputs.append(LinkWritable(link))
+
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Send(link, messages):
                 port = self.links.get(link)
-                if port is not None and port.send(messages):
-                    self._inputs.append(LinkWritable(link))
+                if port is not None:
+                    self._touched[link] = port
+                    if port.send(messages):
+                        self._inputs.append(LinkWritable(link))
             case SetTimer(key, at):
                 self._timers.set(key, at)
                 self._rearm()

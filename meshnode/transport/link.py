@@ -1,8 +1,8 @@
 """One authenticated link: plaintext messages in, sealed frames on a socket out, and back.
 
-``send`` writes at once and reports writable at once if the kernel took everything; only what is left over waits for
-a task. There is never more than one unsent frame: what comes later coalesces in the Node. Invariant: at most
-``FRAME_BYTES_MAX`` + 2 bytes are buffered for sending.
+``send`` seals into an outbox that the driver has written with one system call when it has nothing else to do
+(``flush``); only what the kernel did not take waits for a task. Invariant: the outbox holds at most ``OUTBOX_BYTES``
+and one frame, and nothing is added to what the kernel has refused: what comes later coalesces in the Node.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from protocol.wire.framing import FrameReader, frame
 from protocol.wire.messages import Bye, Message, encode_frame
 
 READ_BYTES = 65_536
+OUTBOX_BYTES = 16_384
 SLOW_S = 10.0
 LINGER_S = 0.5
 
@@ -55,6 +56,8 @@ class Link:
         self._driver = driver
         self._lab = lab
         self._unsent = b""
+        self._stuck = False  # the kernel has refused some of it
+        self._owed = False  # the driver waits to hear that it may send again
         self._wake = trio.Event()
         self._scope = trio.CancelScope()
         self._code: int | None = None
@@ -65,7 +68,7 @@ class Link:
     # --- sending ------------------------------------------------------------------------------------------------
 
     def send(self, messages: tuple[Message, ...]) -> bool:
-        """Seal and write; True if all of it has left. The driver calls this only on a writable link."""
+        """Seal into the outbox; True if more may follow at once. The driver calls this only on a writable link."""
         if self._closed:
             return False
         try:
@@ -75,14 +78,23 @@ class Link:
             self._end(None)
             return False
         self._unsent += frame(sealed)
-        if self._lab is not None and self._lab.blocks(self.peer):
-            self._wake.set()
-            return len(self._unsent) < BUFFER_BYTES_MAX
+        self._owed = self._stuck or len(self._unsent) >= (BUFFER_BYTES_MAX if self._cut_off() else OUTBOX_BYTES)
+        return not self._owed
+
+    def flush(self) -> bool:
+        """Write the outbox; True if the driver waited for this and may send again."""
+        if self._closed or self._stuck or self._cut_off():
+            return False
         self._write()
         if self._unsent:
+            self._stuck = True
             self._wake.set()
             return False
-        return True
+        owed, self._owed = self._owed, False
+        return owed
+
+    def _cut_off(self) -> bool:
+        return self._lab is not None and self._lab.blocks(self.peer)
 
     def _write(self) -> None:
         try:
@@ -99,8 +111,9 @@ class Link:
         """Say BYE if the link can take it now, and end."""
         if self._closed:
             return
-        if not self._unsent:
+        if not self._stuck:
             self.send((Bye(int(code)),))
+            self.flush()
         self._end(int(code))
 
     def _end(self, code: int | None) -> None:
@@ -126,7 +139,7 @@ class Link:
                 await self._close()
 
     async def _close(self) -> None:
-        if self._lab is not None and self._lab.blocks(self.peer):
+        if self._lab is not None and self._cut_off():
             self._lab.bury(self._sock)
             return
         with contextlib.suppress(OSError):
@@ -160,7 +173,7 @@ class Link:
                 return
             data = b""
             await trio.lowlevel.wait_readable(sock)
-            while self._lab is not None and self._lab.blocks(self.peer):
+            while self._lab is not None and self._cut_off():
                 await self._lab.changed()
             try:
                 data = sock.recv(READ_BYTES)
@@ -173,18 +186,35 @@ class Link:
             self.bytes_in += len(data)
 
     async def _write_rest(self) -> None:
+        """Write what the kernel refused, or what a rehearsed cut has held back, as soon as that is possible."""
         while True:
-            await self._wake.wait()
+            if self._lab is None:
+                await self._wake.wait()
+            else:
+                await self._wake_or_change(self._lab)
             self._wake = trio.Event()
-            while self._unsent:
-                if self._lab is not None and self._lab.blocks(self.peer):
-                    await self._lab.changed()
-                    continue
+            while self._unsent and not self._cut_off():
                 with trio.move_on_after(SLOW_S) as patience:
                     await trio.lowlevel.wait_writable(self._sock)
                 if patience.cancelled_caught:
                     self._driver.count(Reason.LINK_SLOW)
                     self._end(None)
+                    return
                 self._write()
-            if not self._closed:
+            if self._unsent or self._closed:
+                continue
+            self._stuck = False
+            owed, self._owed = self._owed, False
+            if owed:
                 self._driver.feed(LinkWritable(self.link))
+
+    async def _wake_or_change(self, lab: Lab) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def heal() -> None:
+                await lab.changed()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(heal)
+            await self._wake.wait()
+            nursery.cancel_scope.cancel()

@@ -17,7 +17,7 @@ import trio
 from tests.daemon.processes import MESHNODE, environ
 from tests.daemon.rig import alive, process_tree
 
-pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 HUBS = 6
 SECONDS = 24

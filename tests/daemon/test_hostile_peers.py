@@ -261,7 +261,6 @@ async def test_a_rotation_that_came_by_handshake_outlives_a_restart(tmp_path: Pa
             await until(lambda: stored(tmp_path, author), 3, "the key state on disk")
 
 
-@pytest.mark.xfail(strict=True, reason="a hub that stops within five seconds of hearing of a rotation forgets it")
 async def test_a_rotation_heard_just_before_the_end_is_kept(tmp_path: Path) -> None:
     async with crew_in(tmp_path) as crew:
         hub = await crew.start("hub")

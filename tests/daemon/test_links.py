@@ -37,19 +37,20 @@ async def test_two_hubs_link_and_show_each_other_what_they_said(tmp_path: Path) 
 
 
 async def test_a_vector_is_fresh_to_the_cadence(tmp_path: Path) -> None:
+    cadence_ms = 400  # long enough that a busy machine's lateness is small beside it
     async with crew_in(tmp_path) as crew:
-        one = await crew.start("one")
+        one = await crew.start("one", share__cadence_ms=cadence_ms)
         other = await crew.start("other", peers__static=(one.at,))
-        await until(lambda: show_each_other(one, other))
+        await until(lambda: other.shows(one.author) is not None)
         ages: list[int] = []
-        for _ in range(40):
-            await trio.sleep(0.025)
+        for _ in range(80):
+            await trio.sleep(0.02)
             line = other.shows(one.author)
             assert line is not None
             ages.append(line.age_us)
         ages.sort()
-        assert ages[len(ages) // 2] < CADENCE_MS * 1_000
-        assert ages[-1] < 2_500 * 1_000  # the bound that a busy machine may not pass either: then silence begins
+        assert ages[len(ages) // 2] < cadence_ms * 1_000
+        assert ages[-1] < cadence_ms * 2_500 + 500_000  # then it would count as silent
 
 
 async def test_the_memory_twin_behaves_as_tcp_does(tmp_path: Path) -> None:

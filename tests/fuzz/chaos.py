@@ -8,6 +8,7 @@ from math import inf, nan
 from protocol.clock import SECOND
 from protocol.effects import Connect, Effect
 from protocol.errors import CloseCode, Reason
+from protocol.identity import LocalIdentity
 from protocol.ids import LinkId
 from protocol.inputs import (
     Address,
@@ -37,6 +38,7 @@ from tests.unit.protocol.hub import Hub
 from tests.unit.protocol.people import listening, person
 
 ODD_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e308, -1e308, nan, inf, -inf)
+DEVIATIONS = (None, 0.1, 0.0, 5e-324, 1e308, nan, inf)
 REASONS = ("refused", "timeout", *(reason.value for reason in Reason if reason.value.startswith("handshake")))
 
 
@@ -48,12 +50,14 @@ class Chaos:
         self.hub = Hub(seed=seed)
         self.dials: list[Connect] = []
         self.links = 0
+        self.silent: dict[LinkId, LocalIdentity] = {}
         self.steps: tuple[Callable[[], list[Effect]], ...] = (
             *(self._frame,) * 8,
             *(self._messages,) * 2,
             *(self._time,) * 5,
             *(self._writable,) * 3,
             *(self._link_up,) * 3,
+            self._hello,
             self._link_down,
             self._dialled,
             self._seen,
@@ -112,11 +116,18 @@ class Chaos:
         effects = self.hub.act(
             LinkUp(link, who.author, encoded, rng.chance(0.5), address, None if dial is None else dial.dial)
         )
-        if rng.chance(0.9):
-            said = listening(who, ("10.0.1.1", 1 + rng.below(9))) if rng.chance(0.5) else None
-            effects += self.hub.act(MessagesReceived(link, (wire.Hello(1, said, "chaos"),)))
-            if any(line.link == link for line in self.hub.statistics().links):
-                self.hub.open[link] = None
+        self.silent[link] = who
+        return effects + (self._hello() if rng.chance(0.8) else [])
+
+    def _hello(self) -> list[Effect]:
+        if not self.silent:
+            return []
+        link, who = self.silent.popitem()
+        hosts = ["10.0.1.1", "::1", "not.a.literal", "x" * 64]
+        said = listening(who, (self.rng.choice(hosts), 1 + self.rng.below(9))) if self.rng.chance(0.5) else None
+        effects = self.hub.act(MessagesReceived(link, (wire.Hello(1, said, "chaos"),)))
+        if any(line.link == link for line in self.hub.statistics().links):
+            self.hub.open[link] = None
         return effects
 
     def _link_down(self) -> list[Effect]:
@@ -126,7 +137,8 @@ class Chaos:
         if not self.dials or self.rng.chance(0.1):
             return self.hub.act(DialFailed(self.rng.below(10**6), "refused"))
         dial = self.dials.pop(self.rng.below(len(self.dials)))
-        return self.hub.act(DialFailed(dial.dial, self.rng.choice(REASONS)))
+        address = self.rng.choice([None, *dial.addresses])
+        return self.hub.act(DialFailed(dial.dial, self.rng.choice(REASONS), address))
 
     def _addresses(self) -> tuple[Address, ...]:
         return tuple((f"10.0.0.{self.rng.below(20)}", 1 + self.rng.below(3)) for _ in range(self.rng.below(6)))
@@ -150,11 +162,11 @@ class Chaos:
             return self.hub.act(Leave())
         if rng.chance(0.6):
             estimates = tuple(
-                Estimate(rng.below(8), rng.choice([None, *ODD_FLOATS]), rng.choice([None, 0.1, 0.0, 1e100, nan]))
+                Estimate(rng.below(8), rng.choice([None, *ODD_FLOATS]), rng.choice(DEVIATIONS))
                 for _ in range(rng.below(4))
             )
             at = self.hub.now + rng.choice([0, 0, -SECOND, -10 * SECOND, SECOND])
-            return self.hub.act(Publish(Reading(at, estimates, rng.choice([1.0, 0.0, 7.0, nan]), rng.below(9))))
+            return self.hub.act(Publish(Reading(at, estimates, rng.choice(ODD_FLOATS), rng.choice([0, 1, -1, 65_536]))))
         if rng.chance(0.3):
             return self.hub.act(SetGrant(None))
         dims = tuple(sorted(rng.sample(sorted(DIMENSIONS), 1 + rng.below(4))))

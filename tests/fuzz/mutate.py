@@ -131,7 +131,9 @@ def any_message(rng: Rng) -> Message:
     if kind < 8:
         return any_keys(rng)
     if kind == 8:
-        return wire.Digest(tuple(wire.DigestEntry(one, rng.below(4), number(rng), number(rng)) for one in any_tags(rng)))
+        return wire.Digest(
+            tuple(wire.DigestEntry(one, rng.below(4), number(rng), number(rng)) for one in any_tags(rng))
+        )
     if kind == 9:
         return wire.Prune(any_tags(rng))
     if kind == 10:

@@ -38,10 +38,9 @@ def test_a_failure_names_the_command_that_repeats_it(monkeypatch: pytest.MonkeyP
             raise ValueError("found")
 
     monkeypatch.setitem(TARGETS, "values", (bad, 1))
-    with pytest.raises(Failed, match=r"--target values --rounds 1 --seed \d+") as failed:
-        for seed in range(100):
-            round_of("values", seed)
-    seed = int(str(failed.value).rpartition(" ")[2])
+    seed = next(seed for seed in range(100) if Rng(seed).below(3) == 0)
+    with pytest.raises(Failed, match=f"--target values --rounds 1 --seed {seed}"):
+        round_of("values", seed)
     assert main(["--target", "values", "--rounds", "1", "--seed", str(seed)]) == 1
 
 

@@ -79,7 +79,11 @@ class Hub:
         if isinstance(input, LinkWritable | LinkDown):
             self.busy.pop(input.link, None)
         effects = self.node.handle(input, self.now)
+        closed_now: set[LinkId] = set()
         for effect in effects:
+            if isinstance(effect, Disconnect):
+                closed_now.add(effect.link)
+            assert not (isinstance(effect, Send) and effect.link in closed_now), "a Send after the BYE of its link"
             self._check(effect)
         return effects
 

@@ -57,6 +57,9 @@ DEAR = {
     "promised arrays of 256, nested": b"\xdc\x01\x00" * 1_000,
     "65 kB of promised arrays of 256": b"\xdc\x01\x00" * 21_800,
     "two-letter strings": full(b"\xa2ab"),
+    "promised maps of 256, nested": b"\xde\x01\x00\xc0" * 1_000,
+    "65 kB of promised maps of 256": b"\xde\x01\x00\xc0" * 16_000,
+    "maps of one as keys": b"\x81" * 60_000,
 }
 
 
