@@ -166,7 +166,8 @@ async def _records(frames: int, together: int) -> float:
         start = time.process_time()
         for _ in range(frames):
             source.writable = trio.Event()
-            if not sender.send(group):
+            more = sender.send(group)
+            if not (sender.flush() or more):
                 await source.writable.wait()
             await trio.lowlevel.checkpoint()
         while sink.records < frames * together and not sink.faults:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.clock import MS, SECOND
+from protocol.limits import SPACING_US
 from sim.paths import Quality
 from sim.scenarios.crowd import Crowd
+from sim.stream import RTO_MIN_US
 
 PLAZA: Final = Crowd(name="plaza", about="12 hubs in one room, cut 7 from 5, healed", sizes=(7, 5))
 HUNDRED: Final = Crowd(
@@ -17,7 +19,10 @@ HUNDRED: Final = Crowd(
     whole_us=4 * SECOND,
     cut_us=8 * SECOND,
     linked_us_bar=5 * SECOND,
+    # What is in flight at the cut arrives late by its retransmissions, and its age does not say so.
+    noticed_us_bar=5 * SECOND,
     hops_bar=5,
+    hop_us_bar=SPACING_US + RTO_MIN_US,  # one of twenty segments waits for a retransmission
 )
 
 SCENARIOS: Final[dict[str, Crowd]] = {scenario.name: scenario for scenario in (PLAZA, HUNDRED)}

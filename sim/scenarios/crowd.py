@@ -54,6 +54,7 @@ class Crowd:
     noticed_us_bar: Duration = 4 * SECOND
     healed_us_bar: Duration = 4 * SECOND
     hops_bar: int = 2
+    hop_us_bar: Duration = SPACING_US
     sweep_us: Duration = SECOND
 
     def play(self, seed: int, out: TextIO | None = None) -> Played:
@@ -66,8 +67,8 @@ class Crowd:
 
     @property
     def age_us_bar(self) -> Duration:
-        """The cadence and a spacing for each hop."""
-        return self.grant.cadence_ms * MS + self.hops_bar * SPACING_US
+        """The cadence and what each hop may add."""
+        return self.grant.cadence_ms * MS + self.hops_bar * self.hop_us_bar
 
 
 class _Play:

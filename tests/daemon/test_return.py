@@ -153,7 +153,6 @@ async def test_ends_that_change_keys_at_different_frames_part(tmp_path: Path) ->
     assert right.faults == [Reason.CHANNEL_TAMPERED]
 
 
-@pytest.mark.xfail(strict=True, reason="whole frames that one read brought before the bad one are thrown away with it")
 async def test_what_was_said_before_a_frame_that_does_not_open_counts(tmp_path: Path) -> None:
     there, back = entropy(32), entropy(32)
     ours, theirs = socket.socketpair()

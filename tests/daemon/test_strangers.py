@@ -158,12 +158,12 @@ async def test_a_thousand_half_open_connections_leave_the_hub_to_the_honest(
 @pytest.mark.xfail(strict=True, reason="the control socket's listener ends the whole hub when no file can be opened")
 async def test_a_hub_that_may_open_few_files_outlives_a_flood(tmp_path: Path, prlimit: None) -> None:
     name = mesh_name()
-    few = ("prlimit", "--nofile=40:40")
+    few = ("prlimit", "--nofile=28:28")
     async with running(tmp_path, "hub", "--mesh", name, *LOCAL, prefix=few) as hub:
         async with half_open(hub.address, 60, "127.0.0.1"):
-            with trio.move_on_after(1), contextlib.suppress(OSError, trio.BrokenResourceError, AssertionError):
-                await hub.status()  # it may be refused now, but not be fatal
-            await trio.sleep(0.2)
+            for _ in range(5):  # the owner is refused now and then, but never fatal
+                with trio.move_on_after(0.3), contextlib.suppress(OSError, trio.BrokenResourceError, AssertionError):
+                    await hub.status()
             assert hub.process.returncode is None
         async with hostile(hub.address, open_mesh(name)):
             await hub.until(lambda status: any(link["state"] == "open" for link in status["links"]), 8)

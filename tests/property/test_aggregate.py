@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from protocol.collective.aggregate import CONTRIBUTORS_MIN, QUALITY_MIN, Contribution, aggregate
 from protocol.ids import AuthorId
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 values = st.floats(-1, 1)
 contributions = st.builds(
     Contribution,

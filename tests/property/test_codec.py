@@ -11,9 +11,7 @@ from protocol.limits import DEPTH_MAX, ITEMS_MAX, STRING_BYTES_MAX
 from protocol.wire.codec import Value, decode, encode
 from protocol.wire.messages import decode_frame, encode_frame
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Refused(Exception):

@@ -18,9 +18,7 @@ from protocol.wire.registry import DIMENSIONS
 from tests.unit.protocol.hub import Hub, vectors_sent
 from tests.unit.protocol.people import ANN, BEN, CAT, DAN, ME, MESH, Made, keys, tag, vector
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 REGISTERED = tuple(sorted(DIMENSIONS))
 
 dims = st.lists(st.sampled_from(REGISTERED), min_size=1, max_size=4, unique=True).map(lambda d: tuple(sorted(d)))

@@ -22,9 +22,7 @@ from protocol.identity import (
 from protocol.wire.codec import Value, decode, encode
 from tests.unit.protocol.people import MESH, OTHER_MESH, person
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.binary(min_size=32, max_size=32)
 states = st.sampled_from([person(1, rotations).key_state for rotations in range(4)])
 

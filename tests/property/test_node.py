@@ -19,9 +19,7 @@ from tests.fuzz.mutate import any_message, corpus, mutate
 from tests.unit.protocol.hub import Hub, closed, drops, shown
 from tests.unit.protocol.people import ANN, BEN, CAT, keys, vector
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**64 - 1)
 
 

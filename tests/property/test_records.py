@@ -23,9 +23,7 @@ from protocol.wire.records import (
 from protocol.wire.registry import DIMENSIONS
 from tests.unit.protocol.people import ANN, MESH, raw_fields
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 MESH_ID = MESH.mesh_id
 
 authors = st.binary(min_size=32, max_size=32).map(AuthorId)

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from protocol.rng import Rng
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(-(2**70), 2**70)
 
 

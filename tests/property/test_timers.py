@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 
 from protocol.timers import TimerTable
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 KEYS = [("a",), ("b",), ("c", "1"), ("c", "2"), ()]
 operations = st.lists(

@@ -14,9 +14,7 @@ from protocol.wire.records import decode_vector
 from tests.unit.protocol.hub import Hub, closed, shown
 from tests.unit.protocol.people import ANN, BEN, CAT, DAN, EVE, MESH, Made, forged, keys, tag, vector
 
-SETTINGS = settings(
-    deadline=None, derandomize=True, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
-)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 AUTHORS = (CAT, DAN)
 Number = tuple[int, int]
 

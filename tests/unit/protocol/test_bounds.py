@@ -180,6 +180,20 @@ def test_a_linked_peers_own_vector_finds_room_whatever_a_hostile_link_brings() -
     assert shown(hub.say(1, vector(ANN, 1))) == [(ANN.author, 1)]
 
 
+@pytest.mark.xfail(
+    strict=True, reason="the oldest author of the busiest link gives way, even if it is that link's peer"
+)
+def test_a_linked_peers_own_vector_does_not_give_way_to_a_stranger() -> None:
+    hub = trusting()
+    hub.say(1, vector(ANN, 1, LASTING))
+    for number in range(AUTHORS_MAX - 1):
+        hub.now += 2_000
+        who = person(10_000 + number)
+        hub.say(1, keys(who), vector(who, 1, LASTING))
+    hub.say(2, keys(person(20_000)), vector(person(20_000), 1, LASTING))
+    assert hub.seq_of(ANN) == 1
+
+
 def test_leases_that_end_to_make_room_take_their_key_states_along() -> None:
     hub = trusting()
     filled(hub, AUTHORS_MAX, SHORT, link_count=5)

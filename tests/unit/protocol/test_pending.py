@@ -211,6 +211,20 @@ def test_the_rotated_key_state_of_a_linked_peer_is_stored() -> None:
     assert stored(effects) == [StoreKeyState(CAT.author, turned.key_state.encoded)]
 
 
+@pytest.mark.xfail(
+    strict=True, reason="a refused link counts as the first use of the newer key state and stores nothing"
+)
+def test_a_thief_with_the_older_key_does_not_keep_the_newer_one_from_being_stored() -> None:
+    hub = linked()
+    turned = person(3, 1)
+    hub.say(1, keys(CAT), vector(CAT, 1))
+    hub.say(1, keys(turned))
+    refused = hub.up(4, CAT)
+    assert drops(refused) == [Reason.STALE_KEY_STATE]
+    effects = refused + hub.say(1, vector(turned, 1))
+    assert stored(effects) == [StoreKeyState(CAT.author, turned.key_state.encoded)]
+
+
 def test_a_key_state_that_was_never_rotated_is_not_stored() -> None:
     hub = linked()
     assert stored(hub.say(1, keys(CAT), vector(CAT, 1))) == []
