@@ -216,7 +216,7 @@ async def pour(hub: Hub, sock: Watched, scope: trio.CancelScope) -> None:
             for _ in range(BURST):
                 if sock.full:
                     break
-                driver.feed(*EIGHT)
+                driver.feed_in_turn(*EIGHT)
             if sock.full:
                 await sock.room.park()
             else:

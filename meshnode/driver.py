@@ -36,6 +36,7 @@ from protocol.node import Node
 from protocol.timers import TimerTable
 
 log = logging.getLogger("meshnode")
+NEVER: Instant = 1 << 62
 
 
 class Driver:
@@ -64,6 +65,7 @@ class Driver:
         self._inputs: deque[Input] = deque()
         self._busy = False
         self._touched: dict[LinkId, Link] = {}
+        self._armed_at: Instant = NEVER
 
     def count(self, reason: Reason) -> None:
         """Count something refused below the Node (handshake, channel, link)."""
@@ -88,6 +90,21 @@ class Driver:
         for effect in self.node.handle(input, self.clock()):
             self._perform(effect)
 
+    def feed_in_turn(self, *inputs: Input) -> None:
+        """Like one ``feed`` after the other, but what they send on a link leaves in one write at the end."""
+        if self._busy:
+            self._inputs.extend(inputs)
+            return
+        self._busy = True
+        try:
+            for given in inputs:
+                self._inputs.append(given)
+                while self._inputs:
+                    self._step(self._inputs.popleft())
+        finally:
+            self._busy = False
+        self.feed()
+
     def _flush(self) -> None:
         """Everything decided: one system call for each link that has something to say."""
         touched, self._touched = self._touched, {}
@@ -105,7 +122,8 @@ class Driver:
                         self._inputs.append(LinkWritable(link))
             case SetTimer(key, at):
                 self._timers.set(key, at)
-                self._rearm()
+                if at < self._armed_at:  # a later one is found when the sleeper wakes
+                    self._rearm()
             case Emit(event):
                 self._observe(event)
             case Drop(_, reason, detail):
@@ -133,7 +151,9 @@ class Driver:
     def _deadline(self) -> float:
         at = self._timers.next_at()
         if at is None:
+            self._armed_at = NEVER
             return float("inf")
+        self._armed_at = at
         return trio.current_time() + max(0, at - self.clock()) / SECOND
 
     async def run_timers(self) -> None:

@@ -372,7 +372,9 @@ class Node:
         port = self._ports.get(link)
         if port is not None:
             port.writable = True
-            self._flush(link, now, effects)
+            lane = self._vectors.lanes.get(link)
+            if port.control or lane is None or not lane.idle():
+                self._flush(link, now, effects)
         return effects
 
     def _flush(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:

@@ -65,6 +65,10 @@ class Lane:
         self.offers.pop(author, None)
         self.grafted.pop(author, None)
 
+    def idle(self) -> bool:
+        """Whether there is nothing to say."""
+        return not (self.dirty or self.digest_due or self.prunes or self.grafts or self.answers or self.wants)
+
     def learn_key(self, author: AuthorId, rotation: int) -> None:
         """The peer has this key state now; the longest known is forgotten first."""
         self.keys[author] = max(rotation, self.keys.get(author, 0))

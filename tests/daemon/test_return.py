@@ -21,7 +21,7 @@ from protocol.inputs import FrameReceived, Input, InterfaceChanged, LinkDown
 from protocol.link.channel import REKEY_FRAMES, Channel
 from protocol.link.noise import CipherState
 from protocol.wire.framing import FrameReader, frame
-from protocol.wire.messages import Beat, Ping, Pong, decode_frame, encode_frame
+from protocol.wire.messages import Beat, Message, Ping, Pong, decode_frame, encode_frame
 from tests.daemon.hostile import hostile
 from tests.daemon.networks import Counted
 from tests.daemon.processes import environ
@@ -117,6 +117,12 @@ def a_link(sock: socket.socket, keys: tuple[bytes, bytes], notes: Notes, rekey_f
     return Link(LinkId(1), AuthorId(bytes(32)), sock, channel, FrameReader(), notes, None)
 
 
+def say(link: Link, message: Message) -> bool:
+    """Send as the driver does: into the outbox, and then all of it into the socket."""
+    more = link.send((message,))
+    return link.flush() or more
+
+
 async def test_both_directions_of_a_link_go_through_many_keys(tmp_path: Path) -> None:
     there, back = entropy(32), entropy(32)
     ours, theirs = socket.socketpair()
@@ -126,9 +132,9 @@ async def test_both_directions_of_a_link_go_through_many_keys(tmp_path: Path) ->
         nursery.start_soon(one.run)
         nursery.start_soon(other.run)
         for number in range(50):
-            assert one.send((Ping(number),))
+            assert say(one, Ping(number))
             if number % 2:
-                assert other.send((Pong(number),))
+                assert say(other, Pong(number))
         await until(lambda: len(right.frames) == 50 and len(left.frames) == 25)
         nursery.cancel_scope.cancel()
     assert right.frames == [encode_frame((Ping(number),)) for number in range(50)]
@@ -145,7 +151,7 @@ async def test_ends_that_change_keys_at_different_frames_part(tmp_path: Path) ->
         nursery.start_soon(one.run)
         nursery.start_soon(other.run)
         for number in range(4):
-            one.send((Ping(number),))
+            say(one, Ping(number))
         await until(lambda: bool(right.ended))
         nursery.cancel_scope.cancel()
     assert right.frames == [encode_frame((Ping(number),)) for number in range(len(right.frames))]

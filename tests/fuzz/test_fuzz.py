@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.errors import DecodeError
 from protocol.rng import Rng
-from tests.fuzz import targets
+from protocol.wire.messages import decode_frame, encode_frame
 from tests.fuzz.__main__ import main
 from tests.fuzz.mutate import corpus, mutate
 from tests.fuzz.targets import TARGETS, Failed, round_of
@@ -21,13 +22,13 @@ def test_no_round_of_a_bounded_run_goes_wrong(name: str) -> None:
 
 def test_every_frame_of_the_corpus_is_good_and_most_mutations_are_not() -> None:
     for good in corpus():
-        assert targets.encode_frame(targets.decode_frame(good)) == good
+        assert encode_frame(decode_frame(good)) == good
     rng = Rng(1)
     refused = 0
     for _ in range(500):
         try:
-            targets.decode_frame(mutate(rng.choice(corpus()), rng))
-        except targets.DecodeError:
+            decode_frame(mutate(rng.choice(corpus()), rng))
+        except DecodeError:
             refused += 1
     assert 250 < refused < 500
 

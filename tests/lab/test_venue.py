@@ -87,6 +87,7 @@ async def linked_at(hub: Running, peer: str) -> int:
 
 async def test_two_hubs_on_one_bridge_find_each_other_and_link(tmp_path: Path) -> None:
     async with stage(tmp_path, "a", "b") as lab:
+        before = sorted(path.name for path in Path("/sys/class/net").iterdir())
         first = second = await lab.hub("a")
         took: list[float] = []
         for attempt in range(ATTEMPTS):
@@ -102,6 +103,9 @@ async def test_two_hubs_on_one_bridge_find_each_other_and_link(tmp_path: Path) -
         assert min(took) <= LINK_S
         await first.until(lambda status: len(status["authors"]) == 2, what="both vectors")
         await second.until(lambda status: len(status["authors"]) == 2, what="both vectors")
+        spaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in ("self", first.pid, second.pid)}
+        assert len(spaces) == 3
+        assert sorted(path.name for path in Path("/sys/class/net").iterdir()) == before  # nothing is seen outside
 
 
 def secrets_of(lab: Stage, hub: Running) -> dict[str, bytes]:
@@ -332,13 +336,3 @@ async def test_a_hub_that_is_carried_to_another_bridge_joins_the_crowd_there(tmp
         print(f"linked in the other place after {trio.current_time() - begin:.2f} s")
         await roams.until(lambda status: is_linked(status, waits.author) and stays.author in status["exiles"], 8)
         await stays.until(lambda status: gone(status, roams.author), NOTICE_S, "who has left is missed")
-
-
-async def test_nothing_of_a_venue_is_seen_outside(tmp_path: Path) -> None:
-    own = os.readlink("/proc/self/ns/net")
-    before = sorted(path.name for path in Path("/sys/class/net").iterdir())
-    async with stage(tmp_path, "a") as lab:
-        hub = await lab.hub("a")
-        assert os.readlink(f"/proc/{hub.pid}/ns/net") != own
-        assert sorted(path.name for path in Path("/sys/class/net").iterdir()) == before
-        assert not (Path("/run/netns") / "a").exists()

@@ -265,6 +265,17 @@ def test_addresses_of_peers_are_bounded_and_at_most_one_message_a_second_counts(
     assert len(hub.node._book) <= KNOWN_PEERS_MAX
 
 
+def test_a_peer_too_many_is_counted_while_all_others_are_being_dialled() -> None:
+    everybody = ViewsConfig(parallel_alone=2 * KNOWN_PEERS_MAX)
+    hub = Hub(config=NodeConfig(views=everybody))
+    for number in range(KNOWN_PEERS_MAX):
+        hub.act(PeerSeen("", ((f"10.{number // 250}.0.1", 1 + number),), person(10_000 + number).author))
+    hub.advance(100_000)
+    assert drops(hub.act(PeerSeen("", (("10.9.9.9", 1),), ANN.author))) == [Reason.ADDRESS_LIMIT]
+    assert news(hub.up(1, BEN)) == [(1, True)], "a link counts even if there is no room to remember its peer"
+    assert hub.statistics().known_peers == KNOWN_PEERS_MAX
+
+
 def test_people_that_neighbors_speak_of_are_remembered_up_to_a_bound() -> None:
     hub = Hub()
     hub.join(2, EVE)

@@ -52,6 +52,29 @@ def test_a_length_beyond_the_limit_is_refused_before_its_body_has_come(limit: in
     assert refused.value.reason is Reason.FRAME_TOO_LARGE
 
 
+def test_frames_can_be_taken_one_by_one_while_more_arrives() -> None:
+    reader = FrameReader()
+    reader.push(frame(b"a") + frame(b"bb") + b"\x00")
+    assert reader.pop() == b"a"
+    assert reader.unfinished == 5
+    reader.push(b"\x03cc")
+    assert reader.pop() == b"bb"
+    assert reader.pop() is None
+    reader.push(b"c")
+    assert reader.pop() == b"ccc"
+    assert reader.pop() is None
+    assert reader.unfinished == 0
+
+
+def test_a_bad_length_is_refused_when_its_turn_comes_and_not_before() -> None:
+    reader = FrameReader()
+    reader.push(frame(b"a") + b"\x00\x00")
+    assert reader.pop() == b"a"
+    with pytest.raises(DecodeError) as refused:
+        reader.pop()
+    assert refused.value.reason is Reason.FRAME_EMPTY
+
+
 def test_the_limit_can_be_raised_once_the_peer_is_known() -> None:
     reader = FrameReader(HANDSHAKE_BYTES_MAX)
     reader.limit = FRAME_BYTES_MAX

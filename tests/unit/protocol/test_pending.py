@@ -293,6 +293,24 @@ def test_a_wish_for_keys_is_answered_with_those_we_know_and_silence_about_the_re
     assert sent(hub.say(2, wish)) == [keys(CAT), keys(ANN)]
 
 
+def test_at_most_64_wishes_wait_for_their_answer_and_none_is_answered_twice_in_a_second() -> None:
+    hub = linked()
+    crowd = [person(100 + number) for number in range(64)]
+    for who in crowd:
+        hub.say(1, keys(who), vector(who, 1))
+    hub.drain()
+    hub.say(2, wire.Ping(1))
+    for start in range(0, 64, 16):
+        hub.say(2, wire.WantKeys(tuple(who.author for who in crowd[start : start + 16])))
+    hub.say(2, wire.WantKeys((ANN.author, BEN.author)))
+    answers = [message for message in sent(hub.drain(), 2) if isinstance(message, wire.Keys)]
+    assert answers == [keys(who) for who in crowd]
+    assert sent(hub.say(2, wire.WantKeys((crowd[0].author,))) + hub.drain(), 2) == []
+    assert sent(hub.say(2, wire.WantKeys((ANN.author,))), 2) == [keys(ANN)]
+    hub.advance(2_100_000)
+    assert keys(crowd[0]) in sent(hub.say(2, wire.WantKeys((crowd[0].author,))) + hub.drain(), 2)
+
+
 def test_a_wish_for_nobody_we_know_is_answered_by_nothing() -> None:
     assert linked().say(2, wire.WantKeys((DAN.author,))) == []
 
