@@ -91,6 +91,7 @@ class Node:
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
+        self._awake_at: Instant = 0
         self._wake: dict[LinkId, Instant] = {}
         self._drops: dict[str, int] = {}
         self._received: dict[str, int] = {}
@@ -106,7 +107,11 @@ class Node:
         """
         if not self._started and not isinstance(input, Started):
             raise LocalProtocolError("Started is the first input")
-        effects = self._route(input, now)
+        effects: list[Effect] = []
+        if now - self._awake_at > self.config.liveness.silence_us and self._ports:
+            effects = self._slept(now)
+        self._awake_at = now
+        effects += self._route(input, now)
         gone: list[Disconnect] = []
         for effect in effects:
             if type(effect) is Drop:
@@ -129,6 +134,14 @@ class Node:
             effects += self._forget(closed.link, closed.code, now, closed.reason)
         if known:
             self._announce(now, effects)
+
+    def _slept(self, now: Instant) -> list[Effect]:
+        """We were away longer than any peer waits: what lies in the links is old, and its age is not known."""
+        closed = [Disconnect(link, CloseCode.TIMEOUT, Reason.LINK_SILENT) for link in self._ports]
+        effects: list[Effect] = list(closed)
+        for one in closed:
+            effects += self._forget(one.link, one.code, now, one.reason)
+        return effects
 
     def _route(self, input: Input, now: Instant) -> list[Effect]:
         match input:
@@ -339,7 +352,7 @@ class Node:
         port.open = True
         port.agent = hello.agent
         self._liveness.opened(link)
-        self._vectors.link_up(link, port.peer, now)
+        self._vectors.link_up(link, port.peer, hello.boot, now)
         introduction = self._book.introduce(port.peer)
         if introduction is not None:
             port.control["peers"] = introduction
@@ -350,7 +363,9 @@ class Node:
         if now - port.introduced_at < SECOND:
             return [Drop(link, Reason.ADDRESS_LIMIT)]
         port.introduced_at = now
-        learnt = [self._book.learn_peer(peer, self._vectors.keys.get) for peer in message.records]
+        learnt = [
+            self._book.learn_peer(peer, self._vectors.keys.get, self._vectors.keys.same) for peer in message.records
+        ]
         effects: list[Effect] = []
         for record in learnt:  # only once all of them have proven good: a fault above undoes nothing
             if record is not None:
@@ -403,6 +418,7 @@ class Node:
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
         if key == TICK:
+            self._lookout.presence(self.author, self._ports, now)
             return [*self._vectors.tick(now), SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)

@@ -39,6 +39,11 @@ class KeyBook:
         self._entries: dict[AuthorId, _Entry] = {}
         self._unused: dict[LinkId, dict[AuthorId, None]] = {}
         self._rotated: dict[AuthorId, KeyState] = {}
+        self._by_bytes: dict[bytes, KeyState] = {}
+
+    def same(self, encoded: bytes) -> KeyState | None:
+        """The key state held that has exactly these bytes: it need not be checked again."""
+        return self._by_bytes.get(encoded)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -64,11 +69,13 @@ class KeyBook:
             KeyStateError: the key state is invalid; nothing changed.
             RemoteProtocolError: ``AUTHOR_LIMIT`` when the book is full; nothing changed.
         """
-        state = decode_key_state(encoded, self._mesh_id)
+        state = self._by_bytes.get(encoded) or decode_key_state(encoded, self._mesh_id)
         entry = self._entries.get(state.author)
         if entry is not None:
             if state.rotation <= entry.state.rotation:
                 return Learnt(state, entry.state, news=False)
+            self._by_bytes.pop(entry.state.encoded, None)
+            self._by_bytes[state.encoded] = state
             entry.state = state
             if entry.link is None:
                 self._keep_rotated(state)
@@ -78,6 +85,7 @@ class KeyBook:
         rotated = self._rotated.get(state.author)
         current = state if rotated is None or rotated.rotation <= state.rotation else rotated
         self._entries[state.author] = _Entry(current, link)
+        self._by_bytes[current.encoded] = current
         if link is not None:
             unused = self._unused.setdefault(link, {})
             unused[state.author] = None
@@ -113,10 +121,12 @@ class KeyBook:
     def forget(self, author: AuthorId) -> None:
         """Drop the key state of ``author``, if there is one; a rotation that was used is remembered."""
         entry = self._entries.pop(author, None)
-        if entry is not None and entry.link is not None:
-            self._unused.get(entry.link, {}).pop(author, None)
+        if entry is not None:
+            self._by_bytes.pop(entry.state.encoded, None)
+            if entry.link is not None:
+                self._unused.get(entry.link, {}).pop(author, None)
 
     def link_down(self, link: LinkId) -> None:
         """Drop what only this link had brought and nothing used."""
         for author in list(self._unused.pop(link, {})):
-            self._entries.pop(author, None)
+            self.forget(author)

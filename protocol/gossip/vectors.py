@@ -84,15 +84,20 @@ class Vectors:
         used = self.keys.use(author)
         return learnt, [] if used is None else [StoreKeyState(used.author, used.encoded)]
 
-    def link_up(self, link: LinkId, peer: AuthorId, now: Instant) -> None:
-        """A link is ready for vectors: everything held is due on it, except the peer's own."""
+    def link_up(self, link: LinkId, peer: AuthorId, boot: int, now: Instant) -> None:
+        """A link is ready for vectors: everything held is due on it, except the peer's own.
+
+        A peer whose HELLO said a lower ``boot`` than its vector held here has lost its count: it is shown that vector,
+        so that it can go on above it (R40).
+        """
         lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
         for known in (peer, self._author):
             state = self.keys.get(known)
             if state is not None:
                 lane.keys[known] = state.rotation
         for author in self.shelf.authors():
-            if author != peer:
+            held = self.shelf.get(author)
+            if author != peer or (held is not None and held.record.boot > boot):
                 lane.dirty[author] = None
         self.ready[link] = None
 

@@ -62,7 +62,12 @@ class AddressBook:
             self._records[record.author] = (record.number, PeerRecord(state.encoded, signed, signature))
         return record
 
-    def learn_peer(self, peer: PeerRecord, known: Callable[[AuthorId], KeyState | None]) -> AddressesRecord | None:
+    def learn_peer(
+        self,
+        peer: PeerRecord,
+        known: Callable[[AuthorId], KeyState | None],
+        same: Callable[[bytes], KeyState | None],
+    ) -> AddressesRecord | None:
         """The same for a record out of PEERS; None also if it is under a key that was rotated away.
 
         Raises:
@@ -70,7 +75,7 @@ class AddressBook:
         """
         if any(held == peer for _, held in self._records.values()):
             return None
-        state = decode_key_state(peer.key_state, self._mesh_id)
+        state = same(peer.key_state) or decode_key_state(peer.key_state, self._mesh_id)
         current = known(state.author)
         if current is not None and current.rotation > state.rotation:
             return None  # an honest hub may not have heard of the rotation yet

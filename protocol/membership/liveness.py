@@ -31,7 +31,7 @@ class LivenessConfig:
     together_us: Duration = 250 * MS
     late_us: Duration = 500 * MS
     hello_us: Duration = 5 * SECOND
-    ping_every: int = 10
+    ping_every_us: Duration = 10 * SECOND
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -39,8 +39,8 @@ class _Pulse:
     up_at: Instant
     heard_at: Instant
     sent_at: Instant
-    beats: int = 0
     ping_at: Instant | None = None
+    ping_due: Instant = 0
     rtt_us: Duration | None = None
     open: bool = False
 
@@ -109,7 +109,7 @@ class Liveness:
             if now >= self._ends_at(pulse):
                 effects.append(Drop(link, Reason.LINK_SILENT))
                 effects.append(Disconnect(link, CloseCode.TIMEOUT, Reason.LINK_SILENT))
-            elif now - pulse.sent_at >= config.beat_us - config.together_us:
+            elif now - pulse.sent_at >= config.beat_us - config.together_us or now >= pulse.ping_due:
                 pulse.sent_at = now
                 beats.append((link, self._beat(link, pulse, now)))
         self._due = None
@@ -122,9 +122,9 @@ class Liveness:
         return end if pulse.open else min(end, pulse.up_at + self._config.hello_us)
 
     def _beat(self, link: LinkId, pulse: _Pulse, now: Instant) -> Message:
-        pulse.beats += 1
-        if pulse.beats % self._config.ping_every != 1:
+        if now < pulse.ping_due:
             return Beat()
+        pulse.ping_due = now + self._config.ping_every_us
         pulse.ping_at = now
         return Ping(link & 0xFFFFFFFF)
 

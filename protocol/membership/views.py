@@ -28,7 +28,11 @@ _UNHURRIED = tuple(code for code in CloseCode if code is not CloseCode.TIMEOUT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewsConfig:
-    """``links_target`` 1..16 are sought (design: 8), ``links_max`` is never exceeded; times in microseconds."""
+    """``links_target`` 1..16 are sought (design: 8), ``links_max`` is never exceeded; times in microseconds.
+
+    ``explore_us``: how often a hub that lacks nothing dials somebody unknown, so that two crowds that grew apart
+    become one.
+    """
 
     links_target: int = 8
     links_max: int = 16
@@ -38,6 +42,7 @@ class ViewsConfig:
     dial_timeout_alone_us: Duration = 500 * MS
     retry_us: Duration = SECOND
     retry_fast_for_us: Duration = MINUTE
+    explore_us: Duration = 10 * SECOND
     crossing_us: Duration = 3 * SECOND
     evict_every_us: Duration = 2 * SECOND
 
@@ -307,7 +312,8 @@ class Views:
                 continue
             due = target.next_at
             if target.author is None and not short:
-                due = max(due, self._unknown_at + self.config.retry_us)
+                lost = any(known.lost_at is not None for known in self._peers.values())
+                due = max(due, self._unknown_at + (self.config.retry_us if lost else self.config.explore_us))
             if due > now:
                 waiting.append(due)
             elif free > 0:
@@ -324,8 +330,7 @@ class Views:
         if not short:
             # A full hub still seeks whom it has lost by a glitch, but not whom it left on purpose.
             targets = [t for t in targets if t.lost_at is not None]
-        if short or targets:
-            targets.extend(self._names.values())
+        targets.extend(self._names.values())
         return targets
 
     def _dial(self, target: _Target, alone: bool) -> Connect:

@@ -154,9 +154,9 @@ def ending(name: str) -> object:
 @pytest.mark.parametrize("name", [ending(name) for name in ENDINGS])
 async def test_however_the_demonstration_ends_no_hub_is_left(tmp_path: Path, name: str) -> None:
     how, number = ENDINGS[name]
-    async with demo(tmp_path, "--hubs", "3", "--seconds", "30") as shown:
-        await shown.started(3)
-        assert len(shown.hubs) == 3
+    async with demo(tmp_path, "--hubs", "2", "--seconds", "30") as shown:
+        await shown.started(2)
+        assert len(shown.hubs) == 2
         await how(shown, number)
         with trio.fail_after(GONE_S):
             code = await shown.process.wait()
@@ -170,7 +170,7 @@ async def test_however_the_demonstration_ends_no_hub_is_left(tmp_path: Path, nam
 
 
 async def test_ctrl_c_while_the_hubs_start_leaves_nothing_either(tmp_path: Path) -> None:
-    async with demo(tmp_path, "--hubs", "3", "--seconds", "30") as shown:
+    async with demo(tmp_path, "--hubs", "2", "--seconds", "30") as shown:
         with trio.fail_after(20):
             while not process_tree(shown.process.pid):
                 await trio.sleep(0.01)
