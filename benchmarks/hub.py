@@ -17,7 +17,6 @@ import resource
 import socket
 import sys
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,30 +101,26 @@ class Watched(socket.socket):
 
 
 class Ears:
-    """Everything shown, in four columns of machine integers."""
+    """Everything shown, and when; kept as it comes, because listening must cost next to nothing."""
 
     def __init__(self) -> None:
-        self._authors: dict[bytes, int] = {}
-        self.columns = tuple(array("Q") for _ in range(4))
-        self._append = tuple(column.append for column in self.columns)
+        self._shown: list[tuple[ValueShown, int]] = []
 
     def __call__(self, event: Event) -> None:
         """Take one piece of news."""
-        if type(event) is not ValueShown:
-            return
-        author, boot, seq, at = self._append
-        author(self._authors.setdefault(event.author, len(self._authors)))
-        boot(event.boot)
-        seq(event.seq)
-        at(boot_us())
+        if type(event) is ValueShown:
+            self._shown.append((event, boot_us()))
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self._shown)
 
     def dump(self, path: Path) -> None:
         """Write all of it as JSON: authors, then rows of author index, boot, seq and boot time (us)."""
-        rows = list(zip(*self.columns, strict=True))
-        path.write_text(json.dumps({"authors": [a.hex() for a in self._authors], "rows": rows}), encoding="utf-8")
+        authors: dict[bytes, int] = {}
+        rows = [
+            (authors.setdefault(event.author, len(authors)), event.boot, event.seq, at) for event, at in self._shown
+        ]
+        path.write_text(json.dumps({"authors": [a.hex() for a in authors], "rows": rows}), encoding="utf-8")
 
 
 class Runner:

@@ -92,6 +92,7 @@ class Node:
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
         self._awake_at: Instant = 0
+        self._byes: dict[LinkId, int] = {}
         self._wake: dict[LinkId, Instant] = {}
         self._drops: dict[str, int] = {}
         self._received: dict[str, int] = {}
@@ -108,7 +109,7 @@ class Node:
         if not self._started and not isinstance(input, Started):
             raise LocalProtocolError("Started is the first input")
         effects: list[Effect] = []
-        if now - self._awake_at > self.config.liveness.silence_us and self._ports:
+        if now - self._awake_at > self.config.liveness.slept_us and self._ports:
             effects = self._slept(now)
         self._awake_at = now
         effects += self._route(input, now)
@@ -131,7 +132,8 @@ class Node:
         """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
         known = any(closed.link in self._ports for closed in gone)
         for closed in gone:
-            effects += self._forget(closed.link, closed.code, now, closed.reason)
+            code = self._byes.pop(closed.link, closed.code)
+            effects += self._forget(closed.link, code, now, closed.reason)
         if known:
             self._announce(now, effects)
 
@@ -332,9 +334,8 @@ class Node:
             case wire.Hello():
                 effects = self._hello(link, port, message, now)
             case wire.Bye(code):
+                self._byes[link] = code
                 effects = [Disconnect(link, CloseCode.SHUTDOWN)]
-                effects += self._forget(link, code, now, None)
-                self._announce(now, effects)
             case _:
                 assert_never(message)
         return effects
@@ -430,7 +431,7 @@ class Node:
             effects, beats = self._liveness.tick(now)
             for link, beat in beats:
                 port = self._ports[link]
-                if port.open and port.writable:
+                if port.open and (port.writable or type(beat) is wire.Ping):  # a full link needs no BEAT
                     port.control["beat"] = beat
                     self._flush(link, now, effects)
             return effects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.clock import MS, Instant, hlc_pack
+from protocol.clock import MS, Instant, hlc_pack, hlc_utc_ms
 from protocol.consent.policy import check_grant, terms_of
 from protocol.effects import CancelTimer, Drop, Effect, SetTimer
 from protocol.errors import Reason
@@ -16,6 +16,7 @@ from protocol.rng import Rng
 from protocol.wire.records import COMMONS, VectorRecord, encode_vector
 
 PUBLISH: TimerKey = ("publish",)
+STEP_MS_MAX = 10_000
 
 
 class Voice:
@@ -83,7 +84,12 @@ class Voice:
         return Held(record, signed, self._identity.sign(signed), now, None, now), effects
 
     def _hlc_now(self, utc_offset_ms: int | None, now: Instant) -> int:
-        if utc_offset_ms is None:
+        """The date of a vector; 0 if there is none that can be said. A small step back is bridged; a large one means
+        that the date was wrong before, and a wrong date must not silence us for good."""
+        utc_ms = 0 if utc_offset_ms is None else now // MS + utc_offset_ms
+        if not 0 < utc_ms < 1 << 48:
             return 0
-        self._hlc = max(self._hlc + 1, hlc_pack(now // MS + utc_offset_ms, 0))
+        stamp = hlc_pack(utc_ms, 0)
+        behind_ms = hlc_utc_ms(self._hlc) - utc_ms
+        self._hlc = self._hlc + 1 if 0 <= behind_ms <= STEP_MS_MAX else stamp
         return self._hlc

@@ -77,7 +77,8 @@ class Publisher:
         if not isfinite(reading.quality):
             self.refused += 1
             return Reason.NOT_FINITE
-        if not 0 <= reading.method <= METHOD_MAX:
+        negative = any(estimate.sd is not None and estimate.sd < 0 for estimate in reading.estimates)
+        if negative or not 0 <= reading.method <= METHOD_MAX:
             self.refused += 1
             return Reason.OUT_OF_RANGE
         if any(estimate.dim not in DIMENSIONS for estimate in reading.estimates):

@@ -7,6 +7,7 @@ times as many marks.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,11 +87,12 @@ class Shelf:
         """Whether no other author with the same tag is held."""
         return self._by_tag.get(author[:TAG_AUTHOR_BYTES], author) == author
 
-    def who_gives_way(self, source: LinkId, *, own: bool) -> AuthorId | None:
+    def who_gives_way(self, source: LinkId, linked: Collection[AuthorId], *, own: bool) -> AuthorId | None:
         """Whose vector leaves a full shelf for a new author that ``source`` brings; None if nobody's.
 
         The link that brought most gives up its oldest, unless that is ``source`` itself or only just ahead: one
-        link that makes authors up cannot crowd out the others. A peer's ``own`` vector always finds room.
+        link that makes authors up cannot crowd out the others. A peer's ``own`` vector always finds room, and those
+        of ``linked`` authors never give way.
         """
         counts: dict[LinkId, int] = {}
         for held in self._held.values():
@@ -101,7 +103,8 @@ class Shelf:
         most = max(counts, key=lambda link: (counts[link], -link))
         if not own and counts[most] <= counts.get(source, 0) + 1:
             return None
-        return next(author for author, held in self._held.items() if held.source == most)
+        giving = (author for author, held in self._held.items() if held.source == most and author not in linked)
+        return next(giving, None)
 
     def put(self, held: Held) -> None:
         """Keep ``held`` as the newest of its author."""

@@ -81,7 +81,7 @@ class Vectors:
         learnt = self.keys.learn(encoded, None)
         author = learnt.given.author
         self._peers[link] = author
-        used = self.keys.use(author)
+        used = self.keys.use(author) if learnt.current.encoded == encoded else None
         return learnt, [] if used is None else [StoreKeyState(used.author, used.encoded)]
 
     def link_up(self, link: LinkId, peer: AuthorId, boot: int, now: Instant) -> None:
@@ -146,7 +146,7 @@ class Vectors:
         self._expire(now)
         if len(self.shelf) < limits.AUTHORS_MAX:
             return True
-        author = self.shelf.who_gives_way(source, own=own)
+        author = self.shelf.who_gives_way(source, self._peers.values(), own=own)
         if author is None:
             return False
         self.shelf.remove(author)

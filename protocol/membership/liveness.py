@@ -24,7 +24,7 @@ class LivenessConfig:
     """All in microseconds. ``beat_us``: R30 says 1 s. ``silence_us``: R30 says 2.5 s. ``together_us``: beats due
     within this time of each other leave together, so that an idle hub wakes once a second and not once per link.
     ``late_us``: a wake later than this was our own fault. ``hello_us``: a link whose HELLO has not come by then is
-    closed."""
+        closed. ``slept_us``: after such a gap between two inputs what lies in the links is old, and they are closed."""
 
     beat_us: Duration = SECOND
     silence_us: Duration = 2_500 * MS
@@ -32,6 +32,7 @@ class LivenessConfig:
     late_us: Duration = 500 * MS
     hello_us: Duration = 5 * SECOND
     ping_every_us: Duration = 10 * SECOND
+    slept_us: Duration = 5 * SECOND
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -39,8 +40,9 @@ class _Pulse:
     up_at: Instant
     heard_at: Instant
     sent_at: Instant
+    ping_due: Instant
     ping_at: Instant | None = None
-    ping_due: Instant = 0
+    pinged: bool = False
     rtt_us: Duration | None = None
     open: bool = False
 
@@ -55,7 +57,7 @@ class Liveness:
 
     def link_up(self, link: LinkId, now: Instant) -> list[Effect]:
         """Watch a link from now on."""
-        self._pulses[link] = _Pulse(now, now, now)
+        self._pulses[link] = _Pulse(now, now, now, now + self._config.ping_every_us)
         return self._arm(now)
 
     def link_down(self, link: LinkId) -> None:
@@ -122,8 +124,9 @@ class Liveness:
         return end if pulse.open else min(end, pulse.up_at + self._config.hello_us)
 
     def _beat(self, link: LinkId, pulse: _Pulse, now: Instant) -> Message:
-        if now < pulse.ping_due:
+        if pulse.pinged and now < pulse.ping_due:
             return Beat()
+        pulse.pinged = True
         pulse.ping_due = now + self._config.ping_every_us
         pulse.ping_at = now
         return Ping(link & 0xFFFFFFFF)

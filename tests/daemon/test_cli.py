@@ -142,20 +142,13 @@ async def test_watch_ends_quietly_when_it_is_interrupted_or_nobody_reads_on(tmp_
                 assert code in ((0,) if ending == "interrupt" else (0, 1))
 
 
-@pytest.mark.parametrize("verb", [("status",), ("peers",), ("watch", "--count", "1"), ("status", "--json")])
-async def test_without_a_hub_the_exit_status_is_3(tmp_path: Path, verb: tuple[str, ...]) -> None:
-    ended = await meshnode(tmp_path, *verb)
-    assert ended.code == NOT_RUNNING
-    is_one_clear_line(ended, "no hub is running in", str(tmp_path))
-
-
 ON = ("run", "--mesh", "anything", "--no-mdns", "--listen", "127.0.0.1:0")
 TO = ON[:-1]
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """A command, changes of the environment, and what the line must name; ``{}`` is the test's folder."""
+    """A command, changes of the environment, and what the line must name."""
 
     command: tuple[str, ...]
     names: tuple[str, ...]
@@ -176,7 +169,7 @@ WRONG = {
     "an address that is none": Wrong((*TO, "nonsense"), ("--listen nonsense", "HOST:PORT")),
     "an address of somebody else": Wrong((*TO, "192.0.2.1:7000"), ("cannot listen on 192.0.2.1:7000",), twice=True),
     "a missing recording": Wrong((*ON, "--replay", "nowhere"), ("nowhere", "no such file"), twice=True),
-    "a folder that is no recording": Wrong((*ON, "--replay", "."), ("{}", "is missing"), twice=True),
+    "a folder that is no recording": Wrong((*ON, "--replay", "."), ("recording /", "is missing"), twice=True),
     "a missing secret": Wrong(("run", "--secret-file", "nowhere"), ("mesh.secret_file", "does not exist")),
     "a secret that others can read": Wrong(("run", "--secret-file", "exposed"), ("mesh.secret_file", "chmod 600")),
     "a home that cannot be written": Wrong(ON, ("/proc", "state directory"), {"HOME": "/proc"}),
@@ -186,35 +179,96 @@ WRONG = {
 }
 
 
+MISUSED = {
+    "a verb that is none": ("frobnicate",),
+    "an option that is none": ("run", "--frob"),
+    "a number out of range": ("watch", "--every", "1000"),
+    "a shell that is none": ("completion", "tcsh"),
+}
+HELPED = {"help": ("--help",), "help for run": ("run", "--help"), "help for demo": ("demo", "--help")}
+SHELLS = {f"completion for {shell}": ("completion", shell) for shell in ("bash", "zsh", "fish")}
+ALONE = {
+    "status": ("status",),
+    "status in JSON": ("status", "--json"),
+    "peers": ("peers",),
+    "watch": ("watch", "--count", "1"),
+}
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """How every command ended that needs no hub and nothing of another command: all run once, two at a time."""
+    ended: dict[str, Ended] = {}
+    turn = trio.CapacityLimiter(2)
+
+    async def one(name: str, command: tuple[str, ...], env: dict[str, str], twice: bool) -> None:
+        folder = tmp_path_factory.mktemp("cli")
+        (folder / "broken.toml").write_text("[mesh\n")
+        (folder / "unknown.toml").write_text('[mesh]\nnam = "x"\n')
+        (folder / "exposed").write_text(entropy(32).hex() + "\n")
+        (folder / "exposed").chmod(0o644)
+        async with turn:
+            if twice:
+                ended[f"{name}, at first"] = await meshnode(folder, *command, env=environ(folder) | env)
+            ended[name] = await meshnode(folder, *command, env=environ(folder) | env)
+
+    async def everything() -> None:
+        async with trio.open_nursery() as nursery:
+            for name, case in WRONG.items():
+                nursery.start_soon(one, name, case.command, case.env, case.twice)
+            for name, command in {**MISUSED, **HELPED, **SHELLS, **ALONE}.items():
+                nursery.start_soon(one, name, command, {}, False)
+            words = {"_MESHNODE_COMPLETE": "bash_complete", "COMP_WORDS": "meshnode st", "COMP_CWORD": "1"}
+            nursery.start_soon(one, "completing", (), words, False)
+
+    trio.run(everything)
+    return ended
+
+
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_setting_is_one_clear_line_and_exit_status_2(tmp_path: Path, name: str) -> None:
-    case = WRONG[name]
-    (tmp_path / "broken.toml").write_text("[mesh\n")
-    (tmp_path / "unknown.toml").write_text('[mesh]\nnam = "x"\n')
-    (tmp_path / "exposed").write_text(entropy(32).hex() + "\n")
-    (tmp_path / "exposed").chmod(0o644)
-    env = environ(tmp_path) | case.env
-    ended = await meshnode(tmp_path, *case.command, env=env)
-    if case.twice:
-        assert ended.code == CONFIG_WRONG
-        assert "move it off this machine" in ended.lines[0]
-        ended = await meshnode(tmp_path, *case.command, env=env)
-    assert ended.code == CONFIG_WRONG
-    is_one_clear_line(ended, *[part.format(tmp_path) for part in case.names])
+def test_a_wrong_setting_is_one_clear_line_and_exit_status_2(ends: dict[str, Ended], name: str) -> None:
+    if WRONG[name].twice:
+        first = ends[f"{name}, at first"]
+        assert first.code == CONFIG_WRONG
+        assert "move it off this machine" in first.lines[0]
+    assert ends[name].code == CONFIG_WRONG
+    is_one_clear_line(ends[name], *WRONG[name].names)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("frobnicate",), ("run", "--frob"), ("watch", "--every", "1000"), ("completion", "tcsh"), ("demo", "--hubs", "1")],
-)
-async def test_a_wrong_argument_says_how_it_is_used_and_exits_with_2(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    ended = await meshnode(tmp_path, *arguments)
+@pytest.mark.parametrize("name", MISUSED)
+def test_a_wrong_argument_says_how_it_is_used_and_exits_with_2(ends: dict[str, Ended], name: str) -> None:
+    ended = ends[name]
     assert (ended.code, ended.out) == (CONFIG_WRONG, "")
     assert ended.lines[0].startswith("Usage: meshnode")
     assert ended.lines[-1].startswith("Error: ")
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("name", HELPED)
+def test_there_is_help(ends: dict[str, Ended], name: str) -> None:
+    assert (ends[name].code, ends[name].err) == (0, "")
+    assert ends[name].out.startswith("Usage: meshnode")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_without_a_hub_the_exit_status_is_3(ends: dict[str, Ended], name: str) -> None:
+    assert ends[name].code == NOT_RUNNING
+    is_one_clear_line(ends[name], "no hub is running in", ".local/state/meshnode")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_that_the_shell_accepts(ends: dict[str, Ended], shell: str) -> None:
+    ended = ends[f"completion for {shell}"]
+    assert (ended.code, ended.err) == (0, "")
+    assert "_MESHNODE_COMPLETE" in ended.out
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed, so its script was not checked by it")
+    checked = subprocess.run([shell, "-n"], input=ended.out, text=True, capture_output=True, check=False, timeout=10)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_completion_offers_the_words(ends: dict[str, Ended]) -> None:
+    assert (ends["completing"].code, ends["completing"].out) == (0, "plain,status\n")
 
 
 async def test_a_busy_port_is_one_clear_line_and_exit_status_2(tmp_path: Path) -> None:
@@ -275,34 +329,6 @@ async def test_what_is_forced_off_is_said(tmp_path: Path) -> None:
         assert status["sharing"] is False
         assert "this hub shows its person to nobody" in status["notices"][0]
         assert "this hub shows its person to nobody" in one.log.read_text()
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-async def test_completion_is_a_script_that_the_shell_accepts(tmp_path: Path, shell: str) -> None:
-    ended = await meshnode(tmp_path, "completion", shell)
-    assert (ended.code, ended.err) == (0, "")
-    assert "_MESHNODE_COMPLETE" in ended.out
-    if shutil.which(shell) is None:
-        print(f"{shell} is not installed: its script was not checked by it")
-        return
-    with trio.fail_after(10):
-        checked = await trio.run_process([shell, "-n"], stdin=ended.out.encode(), check=False, capture_stderr=True)
-    assert checked.returncode == 0, checked.stderr
-
-
-async def test_completion_offers_the_words(tmp_path: Path) -> None:
-    env = environ(tmp_path, _MESHNODE_COMPLETE="bash_complete", COMP_WORDS="meshnode st", COMP_CWORD="1")
-    ended = await meshnode(tmp_path, env=env)
-    assert (ended.code, ended.out) == (0, "plain,status\n")
-
-
-@pytest.mark.parametrize(
-    "arguments", [("--help",), *[(verb, "--help") for verb in ("run", "status", "demo", "config")]]
-)
-async def test_help_is_there_for_every_verb(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    ended = await meshnode(tmp_path, *arguments)
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith("Usage: ")
 
 
 async def test_a_control_socket_of_somebody_else_is_not_believed(tmp_path: Path) -> None:

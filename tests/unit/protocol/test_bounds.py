@@ -180,9 +180,6 @@ def test_a_linked_peers_own_vector_finds_room_whatever_a_hostile_link_brings() -
     assert shown(hub.say(1, vector(ANN, 1))) == [(ANN.author, 1)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the oldest author of the busiest link gives way, even if it is that link's peer"
-)
 def test_a_linked_peers_own_vector_does_not_give_way_to_a_stranger() -> None:
     hub = trusting()
     hub.say(1, vector(ANN, 1, LASTING))

@@ -258,7 +258,7 @@ def test_a_link_on_which_something_was_sent_does_not_beat() -> None:
     said = []
     for token in range(40):
         said += sent(hub.say(1, wire.Ping(token)) + hub.advance(250_000), 1)
-    assert {type(message) for message in said} == {wire.Pong}
+    assert {type(message) for message in said} == {wire.Pong, wire.Ping}, "a PING in ten seconds, and no BEAT"
 
 
 def quiet_for(offset_us: int) -> int:
@@ -335,7 +335,7 @@ def test_a_link_whose_hello_never_comes_is_closed() -> None:
 def test_our_own_lateness_is_not_the_silence_of_others() -> None:
     hub = opened()
     hub.advance(SECOND)
-    hub.now += 30 * SECOND
+    hub.now += 4 * SECOND
     assert closed(hub.advance(1)) == []
     assert closed(hub.advance(2 * SECOND, beats=False)) == []
     assert closed(hub.advance(1_500_000, beats=False)) == [(1, CloseCode.TIMEOUT)]
@@ -365,7 +365,6 @@ def test_a_bye_ends_the_link_whatever_its_code(code: int, before_hello: bool) ->
     assert hub.act(LinkDown(LinkId(1), code)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="a BYE tells the neighbors before links that fell in its frame are forgotten")
 def test_nothing_is_sent_to_a_link_that_fell_by_a_frame_that_also_says_bye() -> None:
     hub = opened()
     hub.join(2, BEN)

@@ -211,9 +211,6 @@ def test_the_rotated_key_state_of_a_linked_peer_is_stored() -> None:
     assert stored(effects) == [StoreKeyState(CAT.author, turned.key_state.encoded)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a refused link counts as the first use of the newer key state and stores nothing"
-)
 def test_a_thief_with_the_older_key_does_not_keep_the_newer_one_from_being_stored() -> None:
     hub = linked()
     turned = person(3, 1)
