@@ -316,8 +316,8 @@ class Node:
             case wire.Ping(token):
                 port.control["pong"] = wire.Pong(token)
                 self._flush(link, now, effects)
-            case wire.Pong():
-                self._liveness.pong(link, now)
+            case wire.Pong(token):
+                self._liveness.pong(link, token, now)
             case wire.Keys():
                 effects = vectors.receive_keys(link, message, now)
                 self._notice(effects, now)

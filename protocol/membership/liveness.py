@@ -78,10 +78,10 @@ class Liveness:
         if pulse is not None:
             pulse.sent_at = now
 
-    def pong(self, link: LinkId, now: Instant) -> None:
-        """The answer to our PING."""
+    def pong(self, link: LinkId, token: int, now: Instant) -> None:
+        """The answer to our PING, if it carries our token."""
         pulse = self._pulses[link]
-        if pulse.ping_at is not None:
+        if pulse.ping_at is not None and token == link & 0xFFFFFFFF:
             pulse.rtt_us = now - pulse.ping_at
             pulse.ping_at = None
 
