@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshnode import view
+from meshnode.transport.tcp import SCARCE
 from protocol.errors import StoreError
 
 if TYPE_CHECKING:
@@ -53,7 +54,13 @@ async def serve_control(hub: Hub, path: Path, *, task_status: trio.TaskStatus[No
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
-                client, _ = await sock.accept()
+                try:
+                    client, _ = await sock.accept()
+                except OSError as fault:
+                    if fault.errno not in SCARCE:
+                        raise
+                    await trio.sleep(0.1)  # out of descriptors or memory: the hub goes on, the asker waits
+                    continue
                 nursery.start_soon(_serve, hub, trio.SocketStream(client), limit)
     finally:
         sock.close()

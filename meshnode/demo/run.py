@@ -82,6 +82,7 @@ class Story:
     pss: list[float | None] = field(default_factory=list)
     dumps: list[dict[str, Any]] = field(default_factory=list)
     picture: Path | None = None
+    stopped: bool = False
 
 
 def draw(story: Story) -> None:
@@ -330,9 +331,23 @@ async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> No
         more = ("--max-links", str(max(4, max_links)), "--cadence-ms", str(CADENCE_MS), "--offset-s", f"{begin:.1f}")
         crowd.add(person.name, person.path, *more)
     try:
-        await perform(crowd, story, Show(crowd, story, live=live, tty=sys.stdout.isatty()))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_obey, story, nursery.cancel_scope)
+            await perform(crowd, story, Show(crowd, story, live=live, tty=sys.stdout.isatty()))
+            nursery.cancel_scope.cancel()
     finally:
         await crowd.stop()
+
+
+async def _obey(
+    story: Story, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Ctrl-C, kill and a closed terminal all end the demonstration in the same tidy way."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            story.stopped = True
+            scope.cancel()
 
 
 def demo_command(
@@ -343,19 +358,17 @@ def demo_command(
         hubs, seconds, utc_ms() % 1_000_000 if seed is None else seed, command=started_us(os.getpid()), picture=picture
     )
     draw(story)
-    stopped = False
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us gets the same tidying as Ctrl-C
     folder = Path(tempfile.mkdtemp(prefix="meshnode-demo-"))
     try:
         trio.run(lambda: _main(story, folder, live=not as_json, max_links=max_links))
-    except* KeyboardInterrupt:
-        stopped = True
+    except* KeyboardInterrupt:  # before the signals were watched
+        story.stopped = True
     finally:
         if keep:
             click.echo(f"logs and state: {folder}", err=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    if stopped:
+    if story.stopped:
         click.echo("stopped; no hub is left running", err=True)
         return 130
     story.side_means = list(side_means(story.dumps, story.groups, story.cut, story.heal_begin))

@@ -18,6 +18,8 @@ from protocol.inputs import Address
 SEND_BUFFER_BYTES = 32_768
 RECEIVE_BUFFER_BYTES = 131_072
 BACKLOG = 128
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""What accept says when the system has run out of something; it passes."""
 
 
 def tune(sock: socket.socket) -> None:
@@ -80,7 +82,7 @@ class Tcp:
                 except BlockingIOError:
                     continue
                 except OSError as fault:
-                    if fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+                    if fault.errno not in SCARCE:
                         continue  # the connection died in the queue
                     await trio.sleep(0.1)
                     continue

@@ -267,6 +267,9 @@ class Views:
             target.addresses = tuple(a for a in target.addresses if a not in wrong)
             if not target.addresses:
                 self._forget(target)
+            if reason == Reason.HANDSHAKE_WRONG_IDENTITY and len(self._names) < limits.CANDIDATES_MAX:
+                for host, port in wrong:  # whoever lives there now is worth a dial as somebody unknown
+                    self._names[f"{host} {port}"] = _Target(((host, port),), None, now + self.config.retry_us)
         target.next_at = now + self._backoff(target, now)
         return self.plan(now)
 

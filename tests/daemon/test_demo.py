@@ -152,10 +152,6 @@ ENDINGS: dict[str, tuple[Ending, signal.Signals]] = {
     "kill -9": (once, signal.SIGKILL),
 }
 STOPPED = "stopped; no hub is left running\n"
-XFAIL = {
-    "kill": "SIGTERM raises in the midst of trio, which ends with tracebacks",
-    "a closed terminal": "the temporary folder stays, and the keys of the hubs in it",
-}
 
 
 @dataclass(frozen=True)
@@ -206,7 +202,7 @@ def test_however_the_demonstration_ends_no_hub_is_left(aftermaths: dict[str, Aft
 
 def asked(name: str) -> object:
     """The case of that name, marked if it is known to fail."""
-    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=XFAIL[name]) if name in XFAIL else ())
+    return pytest.param(name)
 
 
 @pytest.mark.parametrize("name", [asked(name) for name in ENDINGS if name != "kill -9"])

@@ -155,7 +155,6 @@ async def test_a_static_peer_may_be_named_by_author_and_only_that_author_is_let_
         assert one.linked(friend)
 
 
-@pytest.mark.xfail(reason="a peer keeps the author of its first answer, so a hub with a new identity is never dialled")
 async def test_a_static_peer_without_an_author_may_come_back_as_somebody_else(tmp_path: Path) -> None:
     port = free_port()
     async with crew_in(tmp_path) as crew:

@@ -155,7 +155,6 @@ async def test_a_thousand_half_open_connections_leave_the_hub_to_the_honest(
         assert len(list(Path(f"/proc/{hub.pid}/fd").iterdir())) <= idle_files
 
 
-@pytest.mark.xfail(strict=True, reason="the control socket's listener ends the whole hub when no file can be opened")
 async def test_a_hub_that_may_open_few_files_outlives_a_flood(tmp_path: Path, prlimit: None) -> None:
     name = mesh_name()
     few = ("prlimit", "--nofile=28:28")
