@@ -149,7 +149,11 @@ class _Daemon:
     # --- persistence --------------------------------------------------------------------------------------------
 
     def _raise_boot(self, boot: int) -> None:
-        self._state.next_boot(above=boot - 1)
+        try:
+            self._state.next_boot(above=boot - 1)
+        except StoreError as fault:
+            # The hub goes on above the number it was shown; after a crash a peer will have to show it again.
+            say("store", f"the boot number {boot} was not written: {fault}", level=logging.ERROR)
 
     def _store_key_state(self, author: AuthorId, encoded: bytes) -> None:
         self._key_states.pop(author, None)

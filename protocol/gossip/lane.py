@@ -18,11 +18,12 @@ from protocol.wire.records import VectorRecord
 
 @dataclass(slots=True)  # state: changes in place
 class Pending:
-    """A vector whose author's key state has been asked for."""
+    """A vector whose author's key state has been asked for: ``at`` its author began to wait, at ``got_at`` it came."""
 
     record: VectorRecord
     message: Vector
     at: Instant
+    got_at: Instant
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -96,7 +97,7 @@ class Lane:
         old = self.pending.get(author)
         if old is not None:
             if pending.record.number > old.record.number:
-                self.pending[author] = Pending(pending.record, pending.message, old.at)
+                self.pending[author] = Pending(pending.record, pending.message, old.at, pending.got_at)
             return True
         if len(self.pending) >= PENDING_PER_LINK_MAX:
             return False

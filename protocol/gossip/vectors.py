@@ -207,7 +207,7 @@ class Vectors:
             return [Drop(link, stale)]
         state = self.keys.get(record.author)
         if state is None or state.rotation < record.rotation:
-            return self._hold(link, lane, Pending(record, message, now), now)
+            return self._hold(link, lane, Pending(record, message, now, now), now)
         if record.rotation < state.rotation:
             return [Drop(link, Reason.STALE_KEY_STATE)]
         return self._accept(link, lane, record, message, state.key, now)
@@ -360,7 +360,7 @@ class Vectors:
         for pending, source in waiting:
             if pending.record.rotation <= state.rotation:
                 del self.lanes[source].pending[state.author]
-                aged = (now - pending.at) // MS
+                aged = (now - pending.got_at) // MS
                 again = Vector(
                     pending.message.signed,
                     pending.message.signature,

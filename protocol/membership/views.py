@@ -216,7 +216,8 @@ class Views:
     def _victim(self, now: Instant) -> LinkId | None:
         if now - self._evicted_at < self.config.evict_every_us:
             return None
-        settled = [link for link, state in self.links.items() if now - state.up_at > 10 * SECOND]
+        # Never a link that we dialled: strangers who all dial us must not be able to choose our peers.
+        settled = [k for k, state in self.links.items() if not state.initiator and now - state.up_at > 10 * SECOND]
         if not settled:
             return None
         self._evicted_at = now

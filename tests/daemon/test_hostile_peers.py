@@ -295,6 +295,22 @@ def test_a_hub_that_has_met_two_thousand_visitors_still_welcomes_the_next() -> N
         now += 10_000_000
 
 
+@pytest.mark.xfail(strict=True, reason="when all places are taken, any settled link gives way, one we dialled as well")
+def test_a_crowd_of_strangers_does_not_push_out_the_peer_that_this_hub_chose() -> None:
+    mesh = open_mesh("a festival")
+    node = Node(mesh, an_identity(mesh), Rng(1))
+    chosen = an_identity(mesh)
+    now = 1_000_000
+    node.handle(Started(1), now)
+    node.handle(LinkUp(LinkId(1), chosen.author, chosen.key_state.encoded, True, ("192.0.2.1", 7000)), now)
+    now += 11_000_000  # long enough to count as settled
+    for number in range(2, 200):
+        stranger = an_identity(mesh)
+        node.handle(LinkUp(LinkId(number), stranger.author, stranger.key_state.encoded, False), now)
+        now += 300_000
+        assert chosen.author in [link.peer for link in node.statistics(now).links], f"pushed out by stranger {number}"
+
+
 # --- addresses and neighbors ----------------------------------------------------------------------------------------
 
 

@@ -255,12 +255,15 @@ class Couple:
 
     def settle(self) -> None:
         """Carry messages until nobody has anything to say."""
-        while self.left.busy or self.right.busy:
+        moved = True
+        while moved:
+            moved = False
             for here, there in ((self.left, self.right), (self.right, self.left)):
-                messages = here.outbox.pop(self.link, [])
                 here.drain()
+                messages = here.outbox.pop(self.link, [])
                 if messages:
                     there.say(self.link, *messages)
+                    moved = True
 
     def advance(self, duration: Duration) -> None:
         """Let time pass on both sides, a tenth of a second at a time."""

@@ -340,6 +340,25 @@ def test_our_own_lateness_is_not_the_silence_of_others() -> None:
     assert closed(hub.advance(1_500_000, beats=False)) == [(1, CloseCode.TIMEOUT)]
 
 
+@pytest.mark.parametrize("gap_us", [5_000_001, 60 * SECOND, 3_600 * SECOND])
+def test_a_hub_that_slept_closes_its_links_and_trusts_nothing_that_lay_in_them(gap_us: int) -> None:
+    hub = opened()
+    hub.join(2, BEN)
+    hub.now += gap_us
+    effects = hub.say(1, vector(ANN, 1))
+    assert closed(effects) == [(1, CloseCode.TIMEOUT), (2, CloseCode.TIMEOUT)]
+    assert (drops(effects), shown(effects)) == ([Reason.UNKNOWN_LINK], [])
+    assert sorted(news(effects)) == [(1, False), (2, False)]
+    assert set(hub.statistics().exiles) == {ANN.author, BEN.author}
+    assert shown(hub.join(3, ANN) + hub.say(3, vector(ANN, 1))) == [(ANN.author, 1)]
+
+
+def test_a_gap_of_five_seconds_is_no_sleep_yet() -> None:
+    hub = opened()
+    hub.now += 5 * SECOND
+    assert shown(hub.say(1, vector(ANN, 1))) == [(ANN.author, 1)]
+
+
 def test_a_loop_that_says_it_lagged_blames_nobody() -> None:
     hub = opened()
     hub.advance(2 * SECOND, beats=False)

@@ -7,7 +7,7 @@ import pytest
 from protocol.effects import Effect, Send, SetTimer
 from protocol.gossip.vectors import VectorsConfig
 from protocol.ids import LinkId
-from protocol.inputs import LinkWritable, TimerFired
+from protocol.inputs import LinkWritable, Started, TimerFired
 from protocol.limits import DIMENSIONS_MAX, PLAINTEXT_BYTES_MAX, SEND_BYTES_MAX, SPACING_US
 from protocol.node import NodeConfig
 from protocol.wire import messages as wire
@@ -15,7 +15,7 @@ from protocol.wire.block import make_block
 from protocol.wire.messages import encode_frame
 from protocol.wire.records import decode_vector
 from protocol.wire.registry import DIMENSIONS
-from tests.unit.protocol.hub import START, Hub, sent, shown, vectors_sent
+from tests.unit.protocol.hub import START, Couple, Hub, sent, shown, vectors_sent
 from tests.unit.protocol.people import ANN, BEN, CAT, DAN, EVE, ME, MESH, Made, keys, peer_record, person, tag, vector
 
 
@@ -195,6 +195,36 @@ def test_a_new_link_gets_the_newest_of_every_author_but_its_own() -> None:
     assert len(vectors_sent(effects, 3)) == 2
     assert vector(CAT, 2) in vectors_sent(effects, 3)
     assert vector(DAN, 7) not in vectors_sent(effects, 3)
+
+
+@pytest.mark.parametrize(("boot", "count"), [(1, 1), (4, 1), (5, 0), (6, 0)])
+def test_a_peer_that_lost_its_boot_number_is_shown_its_own_vector(boot: int, count: int) -> None:
+    hub = linked()
+    mine = vector(DAN, 9, Made(boot=5))
+    hub.say(1, keys(DAN), mine)
+    hub.drain()
+    hub.up(3, DAN)
+    effects = hub.say(3, wire.Hello(boot, None, "")) + hub.drain()
+    assert vectors_sent(effects, 3) == [mine] * count
+    assert [type(message) for message in sent(effects, 3)].count(wire.Keys) == 0
+
+
+def test_a_peer_that_lost_its_boot_number_jumps_above_what_it_is_shown_and_is_heard_again() -> None:
+    hub, restarted = linked(), Hub(DAN, started=Started(1))
+    hub.say(1, keys(DAN), vector(DAN, 9, Made(boot=5)))
+    hub.drain()
+    hub.up(3, DAN)
+    restarted.up(3, ME)
+    couple = Couple(hub, restarted, 3)
+    hub.hello(3)
+    restarted.hello(3)
+    couple.settle()
+    assert restarted.statistics().boot == 6
+    restarted.share()
+    couple.settle()
+    line = hub.held(DAN)
+    assert line is not None
+    assert (line.boot, line.seq) == (6, 1)
 
 
 def test_nothing_but_hello_leaves_before_the_other_hello_has_come() -> None:
