@@ -295,7 +295,6 @@ def test_a_hub_that_has_met_two_thousand_visitors_still_welcomes_the_next() -> N
         now += 10_000_000
 
 
-@pytest.mark.xfail(strict=True, reason="when all places are taken, any settled link gives way, one we dialled as well")
 def test_a_crowd_of_strangers_does_not_push_out_the_peer_that_this_hub_chose() -> None:
     mesh = open_mesh("a festival")
     node = Node(mesh, an_identity(mesh), Rng(1))
