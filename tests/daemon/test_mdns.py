@@ -78,7 +78,7 @@ async def start(
     return hub
 
 
-async def until(condition: Callable[[], bool], seconds: float = 2.0) -> float:
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
     """Wait for a condition that has no event; returns how long it took."""
     begin = trio.current_time()
     with trio.fail_after(seconds):
