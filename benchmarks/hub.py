@@ -47,8 +47,8 @@ UNLIMITED = 10_000_000
 @dataclass(frozen=True, slots=True)
 class Spec:
     """How the hub is to be; ``cadence_ms`` None shares nothing; ``pour`` lifts the limits that a link has for
-    vectors, so that one author can be pushed as fast as a link carries; ``profile`` names the file that gets the
-    stacks sampled from the first mark on."""
+    vectors, so that one author can be pushed as fast as a link carries; ``deaf`` leaves the ears off, where
+    nobody counts what this hub shows; ``profile`` names the file that gets the stacks sampled from the first mark on."""
 
     state_dir: str
     secret_file: str
@@ -56,6 +56,7 @@ class Spec:
     max_links: int = 8
     mdns: bool = True
     pour: bool = False
+    deaf: bool = False
     profile: str = ""
 
 
@@ -126,15 +127,16 @@ class Ears:
 class Runner:
     """Answers the commands of one running hub."""
 
-    def __init__(self, hub: Hub, network: Network, nursery: trio.Nursery, *, sampled: bool) -> None:
+    def __init__(self, spec: Spec, hub: Hub, network: Network, nursery: trio.Nursery) -> None:
         self.sampler = Sampler()
-        self._sampled = sampled
+        self._sampled = bool(spec.profile)
         self._hub = hub
         self._network = network
         self._nursery = nursery
         self._pouring = trio.CancelScope()
         self.ears = Ears()
-        listen(hub, self.ears)
+        if not spec.deaf:
+            listen(hub, self.ears)
 
     def answer(self, request: dict[str, Any]) -> dict[str, object]:
         """Do as asked.
@@ -265,7 +267,7 @@ async def serve(spec: Spec) -> None:
         trio.open_nursery() as nursery,
         trio.lowlevel.FdStream(os.dup(0)) as commands,
     ):
-        runner = Runner(hub, network, nursery, sampled=bool(spec.profile))
+        runner = Runner(spec, hub, network, nursery)
         if spec.cadence_ms is not None:
             nursery.start_soon(sense, hub)
         say({"ready": True, "author": hub.opened.identity.author.hex(), "port": hub.listen[1]})

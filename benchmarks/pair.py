@@ -10,6 +10,7 @@ turns with the windows, while the hubs pause.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -62,7 +63,8 @@ def measure(plan: Plan) -> Outcome:
     windows: list[tuple[int, float, float, float]] = []
     bare: list[float] = []
     count = plan.count(2_000)
-    with hubs([Spec("", "", cadence_ms=100, max_links=4, mdns=False, pour=True), spec], plan.profile) as (pair, folder):
+    publisher = replace(spec, cadence_ms=100, deaf=True)
+    with hubs([publisher, spec], plan.profile) as (pair, folder):
         pair.meet(lambda i: [1 - i] if i == 0 else [])
         pair.until(lambda state: state["links"] == 1, "two hubs linked")
         bare_signature_and_check(count)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Final
 
 INTERVAL_S: Final = 0.004
@@ -21,7 +21,7 @@ class Sampler:
     """Samples from ``start`` to ``stop``; only the main thread is seen."""
 
     def __init__(self) -> None:
-        self._stacks: Counter[tuple[str, ...]] = Counter()
+        self._stacks: Counter[tuple[CodeType, ...]] = Counter()
 
     def start(self) -> None:
         """Begin to sample this process."""
@@ -31,13 +31,16 @@ class Sampler:
     def stop(self, path: Path) -> None:
         """End, and write one line per stack, outermost first and ``;`` between, then how often it was seen."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        lines = [f"{';'.join(stack)} {count}" for stack, count in sorted(self._stacks.items())]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [f"{';'.join(map(_name, stack))} {count}" for stack, count in self._stacks.items()]
+        path.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
 
     def _note(self, _number: int, frame: FrameType | None) -> None:
-        stack: list[str] = []
+        stack: list[CodeType] = []
         while frame is not None and len(stack) < DEPTH_MAX:
-            code = frame.f_code
-            stack.append(f"{Path(code.co_filename).stem}:{code.co_qualname}")
+            stack.append(frame.f_code)
             frame = frame.f_back
         self._stacks[tuple(reversed(stack))] += 1
+
+
+def _name(code: CodeType) -> str:
+    return f"{Path(code.co_filename).stem}:{code.co_qualname}"

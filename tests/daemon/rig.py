@@ -203,7 +203,10 @@ def children() -> tuple[int, ...]:
     """Process ids of this process's children, dead ones that nobody waited for included."""
     found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
+        try:
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # that thread has just ended
     return tuple(sorted(found))
 
 
