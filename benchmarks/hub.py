@@ -48,7 +48,7 @@ UNLIMITED = 10_000_000
 class Spec:
     """How the hub is to be; ``cadence_ms`` None shares nothing; ``pour`` lifts the limits that a link has for
     vectors, so that one author can be pushed as fast as a link carries; ``deaf`` leaves the ears off, where
-    nobody counts what this hub shows; ``profile`` names the file that gets the stacks sampled from the first mark on."""
+    nobody counts what this hub shows; ``profile`` names the file for the stacks sampled from the first mark on."""
 
     state_dir: str
     secret_file: str

@@ -63,8 +63,8 @@ def measure(plan: Plan) -> Outcome:
     windows: list[tuple[int, float, float, float]] = []
     bare: list[float] = []
     count = plan.count(2_000)
-    publisher = replace(spec, cadence_ms=100, deaf=True)
-    with hubs([publisher, spec], plan.profile) as (pair, folder):
+    speaking = replace(spec, cadence_ms=100, deaf=True)
+    with hubs([speaking, spec], plan.profile) as (pair, folder):
         pair.meet(lambda i: [1 - i] if i == 0 else [])
         pair.until(lambda state: state["links"] == 1, "two hubs linked")
         bare_signature_and_check(count)

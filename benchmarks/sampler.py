@@ -1,4 +1,4 @@
-"""A sampling profiler that counts CPU time: where a running hub spends it, at a cost of about one per cent.
+"""A sampling profiler that counts CPU time: where a running hub spends it, at a cost of one or two per cent.
 
 ITIMER_PROF (setitimer(2)) sends SIGPROF whenever the process has used so much CPU time, and the handler notes the
 Python stack. A deterministic profiler would charge small functions with its own cost, and count waiting. What a C
