@@ -53,9 +53,10 @@ def test_neighbors_vouch_only_for_those_whom_we_know() -> None:
 
 def test_whoever_is_out_of_reach_is_forgotten_after_an_hour() -> None:
     roll = Roll()
-    roll.look([A], [], 0)
-    assert roll.look([], [], REMEMBER_US).out == ((A, 0),)
-    assert roll.look([], [], REMEMBER_US + 1) == Presence((), ())
+    gone_at = 10 * REMEMBER_US
+    roll.look([A], [], gone_at)
+    assert roll.look([], [], gone_at + REMEMBER_US).out == ((A, gone_at),)
+    assert roll.look([], [], gone_at + REMEMBER_US + 1) == Presence((), ())
 
 
 def test_the_register_is_bounded_and_forgets_the_longest_unheard_first() -> None:
@@ -84,6 +85,18 @@ def test_a_hub_knows_how_many_are_here_and_how_many_are_out_of_reach() -> None:
     assert picture.in_reach == tuple(sorted(who.author for who in (ME, BEN, CAT)))
     assert [author for author, _ in picture.out_of_reach] == sorted(who.author for who in (ANN, DAN))
     assert all(gone_at <= at <= hub.now for _, at in picture.out_of_reach)
+
+
+def test_it_is_known_since_when_somebody_is_out_of_reach_even_if_nobody_looked_before() -> None:
+    hub = Hub()
+    hub.join(1, ANN)
+    hub.advance(20 * SECOND)
+    gone_at = hub.now
+    hub.act(LinkDown(LinkId(1), None))
+    hub.advance(10 * SECOND)
+    ((author, at),) = hub.statistics().out_of_reach
+    assert author == ANN.author
+    assert gone_at - 1_500_000 <= at <= gone_at
 
 
 @pytest.mark.parametrize("count", [1, 32])

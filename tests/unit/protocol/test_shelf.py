@@ -111,3 +111,15 @@ def test_the_mark_of_a_held_author_is_not_forgotten_for_strangers_that_come_and_
             shelf.put(held(ANN.author, number + 1))
     assert shelf.get(ANN.author) is not None
     assert shelf.mark(ANN.author) == (0, 1, 4_001)
+
+
+def test_the_mark_of_an_author_that_comes_back_is_the_youngest_again() -> None:
+    shelf = Shelf()
+    for number in range(MARKS_MAX):
+        shelf.put(held(author(number)))
+        shelf.remove(author(number))
+    shelf.put(held(author(0), 2))
+    shelf.remove(author(0))
+    shelf.put(held(ANN.author))
+    assert shelf.mark(author(0)) == (0, 1, 2)
+    assert shelf.mark(author(1)) == (-1, 0, 0)
