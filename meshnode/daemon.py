@@ -22,6 +22,7 @@ from meshnode.discovery.mdns import MdnsHandle, MdnsSettings, run_mdns
 from meshnode.discovery.static import parse_peer
 from meshnode.driver import Driver
 from meshnode.entropy import entropy, fresh_seed
+from meshnode.heap import settle_heap
 from meshnode.identities import Opened, open_identity
 from meshnode.keystore import StateDirectory
 from meshnode.observe import Events, say
@@ -32,6 +33,7 @@ from meshnode.transport.base import Transport
 from meshnode.transport.greeting import Greeted, greet
 from meshnode.transport.lab import Lab, LabTransport
 from meshnode.transport.link import Link
+from meshnode.transport.poller import poller
 from meshnode.transport.tcp import Tcp
 from meshnode.utc import utc_error_ms
 from protocol import Node, NodeConfig, ViewsConfig
@@ -120,9 +122,8 @@ class _Daemon:
         self._nursery = nursery
         self._static = DhKey(entropy(32))
         self._link_count = 0
+        self.poller = poller()
         opened = open_identity(state, config, entropy)
-        if opened.next_key is not None:
-            say("next-key", f"the key that can replace this hub's is in {opened.next_key}: move it off this machine")
         mesh_id = opened.mesh.mesh_id
         stored = [decode_key_state(encoded, mesh_id) for encoded in state.peer_key_states(mesh_id)]
         self._key_states = {known.author: known.encoded for known in stored}
@@ -262,7 +263,7 @@ class _Daemon:
         link = LinkId(self._link_count)
         there = greeted.established
         driver = self.hub.driver
-        port = Link(link, there.peer, sock, there.channel, greeted.reader, driver, self.hub.lab)
+        port = Link(link, there.peer, sock, there.channel, greeted.reader, driver, self.hub.lab, self.poller)
         driver.links[link] = port
         self._nursery.start_soon(self._run_link, port)
         driver.feed(LinkUp(link, there.peer, there.key_state.encoded, there.initiator, address, dial))
@@ -308,6 +309,8 @@ class _Daemon:
         hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
+        if self.poller is not None:
+            nursery.start_soon(self.poller.run)
         nursery.start_soon(self.watch_date)
         nursery.start_soon(self.keep_key_states)
         for text in config.peers.static:
@@ -345,6 +348,7 @@ async def open_hub(config: HubConfig, options: RunOptions = RunOptions()) -> Asy
             control = Path(config.hub.state_dir) / "control.sock"
             await nursery.start(serve_control, hub, control)
             hub.ready_us = boot_us()
+            settle_heap()
             try:
                 yield hub
             finally:

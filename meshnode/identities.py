@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from protocol.identity import (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """``next_key`` is the file that the first run wrote and the person must move away; None later."""
+    """``next_key`` is the file that the first run wrote and the person must move away; None once it is gone."""
 
     mesh: Mesh
     identity: LocalIdentity
@@ -55,11 +56,13 @@ def open_identity(state: StateDirectory, config: HubConfig, entropy: Callable[[i
     mesh = mesh_of(config)
     for stored in state.meshes():
         if stored.mesh_id == mesh.mesh_id:
-            return Opened(mesh, _reopen(mesh, stored), None)
+            identity = _reopen(mesh, stored)
+            exported = _next_key_file(state, identity)
+            return Opened(mesh, identity, exported if os.path.lexists(exported) else None)
     seed, next_seed = entropy(SEED_BYTES), entropy(SEED_BYTES)
     next_digest = next_key_digest(SigningKey(next_seed).public)
     identity = identity_from_seed(mesh.mesh_id, seed, next_digest)
-    exported = state.path.parent / f"{state.path.name}-next-key-{identity.author[:5].hex()}.secret"
+    exported = _next_key_file(state, identity)
     export_next_key(exported, next_seed, identity.author.hex())
     secret = None if config.mesh.secret_file is None else read_secret(config.mesh.secret_file)
     state.put_mesh(
@@ -74,6 +77,11 @@ def open_identity(state: StateDirectory, config: HubConfig, entropy: Callable[[i
         )
     )
     return Opened(mesh, identity, exported)
+
+
+def _next_key_file(state: StateDirectory, identity: LocalIdentity) -> Path:
+    """Beside the state directory, so that whoever copies that does not copy this as well."""
+    return state.path.parent / f"{state.path.name}-next-key-{identity.author[:5].hex()}.secret"
 
 
 def _reopen(mesh: Mesh, stored: StoredMesh) -> LocalIdentity:

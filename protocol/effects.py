@@ -5,7 +5,7 @@ two of them: whoever must survive it puts ``Store`` before ``Send``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from protocol.clock import Instant
 from protocol.errors import CloseCode, Reason
@@ -14,6 +14,7 @@ from protocol.inputs import Address, TimerKey
 from protocol.wire.messages import Message
 
 
+@final
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Send:
     """One frame of messages for a link; the next one waits for ``LinkWritable``."""
@@ -41,6 +42,7 @@ class Disconnect:
     reason: Reason | None = None
 
 
+@final
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class SetTimer:
     """Fire ``key`` at ``at`` (strictly after now); replaces the timer of that key."""
@@ -102,6 +104,7 @@ class LinkNews:
 Event: TypeAlias = ValueShown | LinkNews
 
 
+@final
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Emit:
     """News for the local side: page, CLI, outputs."""
@@ -109,4 +112,5 @@ class Emit:
     event: Event
 
 
-Effect: TypeAlias = Send | Connect | Disconnect | SetTimer | CancelTimer | StoreBoot | StoreKeyState | Drop | Emit
+RareEffect: TypeAlias = Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | Drop
+Effect: TypeAlias = Send | SetTimer | Emit | RareEffect

@@ -83,7 +83,7 @@ SEND_BYTES_MAX: Final = 24_576
 """Plaintext gathered into one Send: long enough to amortise a system call, short enough for a slow link."""
 
 # --- times ------------------------------------------------------------------------------------------------------
-SPACING_US: Final = 100 * MS
+SPACING_US: Final = 50 * MS
 HANDSHAKE_US: Final = 5 * SECOND
 
 assert PEERS_MAX * (KEY_STATE_BYTES_MAX + ADDRESSES_BYTES_MAX + SIGNATURE_BYTES + 16) < SEND_BYTES_MAX

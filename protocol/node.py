@@ -92,11 +92,12 @@ class Node:
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
         self._awake_at: Instant = 0
+        self._slept_us = self.config.liveness.slept_us
         self._byes: dict[LinkId, int] = {}
         self._wake: dict[LinkId, Instant] = {}
         self._drops: dict[str, int] = {}
-        self._received: dict[str, int] = {}
-        self._sent: dict[str, int] = {}
+        self._received: dict[type[Message], int] = {}
+        self._sent: dict[type[Message], int] = {}
 
     # --- the door -----------------------------------------------------------------------------------------------
 
@@ -106,27 +107,42 @@ class Node:
         Raises:
             LocalProtocolError: the driver broke its side (``Started`` not first or twice).
         """
-        if not self._started and not isinstance(input, Started):
+        if type(input) is LinkWritable and self._has_nothing_for(input.link):  # the echo of nearly every Send
+            return []
+        if not self._started and type(input) is not Started:
             raise LocalProtocolError("Started is the first input")
-        effects: list[Effect] = []
-        if now - self._awake_at > self.config.liveness.slept_us and self._ports:
+        if now - self._awake_at > self._slept_us and self._ports:
             effects = self._slept(now)
+            effects += self._route(input, now)
+        elif type(input) is FrameReceived:
+            effects = self._frame(input.link, input.frame, now)
+        else:
+            effects = self._route(input, now)
         self._awake_at = now
-        effects += self._route(input, now)
-        gone: list[Disconnect] = []
+        gone: list[Disconnect] | None = None
         for effect in effects:
             if type(effect) is Drop:
                 self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
             elif type(effect) is Disconnect:
-                gone.append(effect)
-        if gone:
+                gone = [effect] if gone is None else [*gone, effect]
+        if gone is not None:
             self._close(gone, now, effects)
-        if self._signed_boot != self._vectors.boot:
+        vectors = self._vectors
+        if self._signed_boot != vectors.boot:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
-        while self._vectors.ready:
-            link, _ = self._vectors.ready.popitem()
+        while vectors.ready:
+            link, _ = vectors.ready.popitem()
             self._flush(link, now, effects)
         return effects
+
+    def _has_nothing_for(self, link: LinkId) -> bool:
+        """Mark a link writable; True if that changes nothing else."""
+        port = self._ports.get(link)
+        if port is None:
+            return True
+        port.writable = True
+        lane = self._vectors.lanes.get(link)
+        return not port.control and (lane is None or lane.idle())
 
     def _close(self, gone: list[Disconnect], now: Instant, effects: list[Effect]) -> None:
         """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
@@ -287,17 +303,26 @@ class Node:
         if port is None:
             return [Drop(link, Reason.UNKNOWN_LINK)]
         self._liveness.heard(link, now)
-        effects: list[Effect] = []
+        effects: list[Effect] | None = None
+        received = self._received
         for message in decoded:
-            kind = type(message).__name__
-            self._received[kind] = self._received.get(kind, 0) + 1
+            kind = type(message)
+            received[kind] = received.get(kind, 0) + 1
             try:
-                done = self._message(link, port, message, now)
+                if type(message) is wire.Vector and port.open:
+                    done = self._vector(link, message, now)
+                else:
+                    done = self._message(link, port, message, now)
             except RemoteProtocolError as fault:
                 done = [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
-            effects += done
-            if any(type(effect) is Disconnect and effect.link == link for effect in done):
+            effects = done if effects is None else effects + done
+            if done and _closes(done, link):
                 break
+        return [] if effects is None else effects
+
+    def _vector(self, link: LinkId, message: wire.Vector, now: Instant) -> list[Effect]:
+        effects = self._vectors.receive(link, message, now)
+        self._notice(effects, now)
         return effects
 
     def _message(self, link: LinkId, port: Port, message: Message, now: Instant) -> list[Effect]:
@@ -307,8 +332,7 @@ class Node:
         effects: list[Effect] = []
         match message:
             case wire.Vector():
-                effects = vectors.receive(link, message, now)
-                self._notice(effects, now)
+                effects = self._vector(link, message, now)
             case wire.Beat():
                 pass
             case wire.Digest():
@@ -374,12 +398,13 @@ class Node:
         return effects
 
     def _notice(self, effects: list[Effect], now: Instant) -> None:
-        heard = self._lookout.roll.heard
         for effect in effects:
-            if type(effect) is Emit and type(effect.event) is ValueShown:
-                held = self._vectors.shelf.get(effect.event.author)
-                if held is not None:
-                    heard(held.record.author, held.made_at, held.record.cadence_ms, now)
+            if type(effect) is Emit:
+                event = effect.event
+                if type(event) is ValueShown:
+                    held = self._vectors.shelf.get(event.author)
+                    if held is not None:
+                        self._lookout.roll.heard(event.author, held.made_at, held.record.cadence_ms, now)
 
     # --- what goes out ------------------------------------------------------------------------------------------
 
@@ -398,11 +423,17 @@ class Node:
         port = self._ports.get(link)
         if port is None or not port.writable:
             return
-        out: list[Message] = list(port.control.values())
-        port.control.clear()
+        first: list[Message] = []
+        room = limits.SEND_BYTES_MAX
+        if port.control:
+            first.extend(port.control.values())
+            port.control.clear()
+            room -= control_bytes(first)
+        out = first
         if port.open:
-            more, due = self._vectors.collect(link, limits.SEND_BYTES_MAX - control_bytes(out), now)
-            out += more
+            out, due = self._vectors.collect(link, room, now)
+            if first:
+                out = first + out
             if due is not None and self._wake.get(link) != due:
                 self._wake[link] = due
                 effects.append(SetTimer(("flush", str(link)), due))
@@ -410,9 +441,10 @@ class Node:
             return
         port.writable = False
         self._liveness.sent(link, now)
+        sent = self._sent
         for message in out:
-            kind = type(message).__name__
-            self._sent[kind] = self._sent.get(kind, 0) + 1
+            kind = type(message)
+            sent[kind] = sent.get(kind, 0) + 1
         effects.append(Send(link, tuple(out)))
 
     # --- time ---------------------------------------------------------------------------------------------------
@@ -425,7 +457,7 @@ class Node:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
             if held is not None:
                 effects += self._vectors.publish(held)
-                self._notice(effects, now)
+                self._lookout.roll.heard(self.author, held.made_at, held.record.cadence_ms, now)
             return effects
         if key == liveness.TIMER:
             effects, beats = self._liveness.tick(now)
@@ -488,6 +520,13 @@ class Node:
             self._vectors.utc_offset_ms is not None,
             self._vectors.verified,
             dict(self._drops),
-            dict(self._received),
-            dict(self._sent),
+            {kind.__name__: count for kind, count in self._received.items()},
+            {kind.__name__: count for kind, count in self._sent.items()},
         )
+
+
+def _closes(effects: list[Effect], link: LinkId) -> bool:
+    for effect in effects:  # noqa: SIM110 - three times as fast as any(), on the receive path
+        if type(effect) is Disconnect and effect.link == link:
+            return True
+    return False

@@ -28,17 +28,18 @@ class TimerTable:
         self._count += 1
         self._live[key] = (at, self._count)
         heapq.heappush(self._heap, (at, self._count, key))
-        self._tidy()
+        if len(self._heap) > 2 * len(self._live) + 64:
+            self._tidy()
 
     def cancel(self, key: TimerKey) -> None:
         """Forget ``key``; always safe."""
         self._live.pop(key, None)
-        self._tidy()
+        if len(self._heap) > 2 * len(self._live) + 64:
+            self._tidy()
 
     def _tidy(self) -> None:
-        if len(self._heap) > 2 * len(self._live) + 64:
-            self._heap = [(at, count, key) for key, (at, count) in self._live.items()]
-            heapq.heapify(self._heap)
+        self._heap = [(at, count, key) for key, (at, count) in self._live.items()]
+        heapq.heapify(self._heap)
 
     def next_at(self) -> Instant | None:
         """The earliest deadline, or None."""

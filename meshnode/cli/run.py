@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import trio
 from meshnode.cli.main import _load
 from meshnode.config import HubConfig
 from meshnode.daemon import Hub, RunOptions, run_until_signal
-from meshnode.discovery.static import parse_port
+from meshnode.discovery.static import PORT_MAX
 from meshnode.observe import say, set_up_logging
 from protocol.errors import ConfigError
 from protocol.ids import short
+
+SHOWN_CHARS_MAX = 120
 
 
 def overrides_of(options: dict[str, Any], state_dir: Path | None) -> dict[str, Any]:
@@ -34,11 +37,7 @@ def overrides_of(options: dict[str, Any], state_dir: Path | None) -> dict[str, A
         "sensing.offset_s": options["offset_s"],
     }
     if options["listen"] is not None:
-        host, _, port = str(options["listen"]).rpartition(":")
-        if not host:
-            raise ConfigError(f"--listen {options['listen']}: give HOST:PORT, e.g. 0.0.0.0:0")
-        out["listen.host"] = host.strip("[]")
-        out["listen.port"] = 0 if port == "0" else parse_port(str(options["listen"]), port)
+        out["listen.host"], out["listen.port"] = _parse_listen(str(options["listen"]))
     if options["mesh"] is not None:
         out["mesh.name"] = options["mesh"]
     if options["secret_file"] is not None:
@@ -50,6 +49,24 @@ def overrides_of(options: dict[str, Any], state_dir: Path | None) -> dict[str, A
     return out
 
 
+def _parse_listen(text: str) -> tuple[str, int]:
+    """The address of ``--listen``; the same rules as for ``listen.host`` and ``listen.port``, but it names the option.
+
+    Raises:
+        ConfigError: another form, no IP address, or a port out of range.
+    """
+    shown = f"--listen {text if len(text) <= SHOWN_CHARS_MAX else text[: SHOWN_CHARS_MAX - 1] + '…'}"
+    host, _, port = text.rpartition(":")
+    if not host:
+        raise ConfigError(f"{shown}: give HOST:PORT, e.g. 0.0.0.0:0")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= PORT_MAX):
+        raise ConfigError(f"{shown}: the port must be a number from 0 to {PORT_MAX}; 0 lets the system pick")
+    try:
+        return str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port)
+    except ValueError as fault:
+        raise ConfigError(f"{shown}: the host must be an IP address; 0.0.0.0 is every IPv4 address") from fault
+
+
 def run_command(
     config_path: Path | None,
     state_dir: Path | None,
@@ -59,12 +76,12 @@ def run_command(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    """Run until a signal; one JSON line on standard output when ready, if asked for."""
+    """Run until a signal; one JSON line on standard output when ready, if asked for.
+
+    Everything that the person should know is said once the hub is ready: a run that fails says what is wrong, alone.
+    """
     config = _load(config_path, overrides_of(options, state_dir))
     set_up_logging(config.hub.log_format, config.hub.log_level)
-    for notice in config.notices:
-        say("notice", notice)
-
     async def on_ready(hub: Hub) -> None:
         _announce(hub, config, as_json=as_json)
 
@@ -75,6 +92,11 @@ def _announce(hub: Hub, config: HubConfig, *, as_json: bool) -> None:
     where = ", ".join(f"{host}:{port}" for host, port in hub.addresses)
     author = hub.opened.identity.author
     say("ready", f"hub {short(author)} listens on {where}", author=author.hex(), port=hub.listen[1])
+    for notice in config.notices:
+        say("notice", notice)
+    next_key = hub.opened.next_key
+    if next_key is not None:
+        say("next-key", f"the key that can replace this hub's is in {next_key}: move it off this machine")
     if config.mesh.admission == "open":
         say("open", f"the mesh {config.mesh.name!r} is open: everybody who knows its name can read what is shared here")
     if as_json:

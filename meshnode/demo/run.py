@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import trio
 
 from meshnode.clock import boot_us, utc_ms
 from meshnode.demo.crowd import Crowd, pss_mb, started_us
+from meshnode.demo.folder import private_folder
 from meshnode.demo.judge import (
     Ages,
     Records,
@@ -358,7 +358,7 @@ def demo_command(
         hubs, seconds, utc_ms() % 1_000_000 if seed is None else seed, command=started_us(os.getpid()), picture=picture
     )
     draw(story)
-    folder = Path(tempfile.mkdtemp(prefix="meshnode-demo-"))
+    folder = private_folder()
     try:
         trio.run(lambda: _main(story, folder, live=not as_json, max_links=max_links))
     except* KeyboardInterrupt:  # before the signals were watched

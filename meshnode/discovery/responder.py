@@ -3,6 +3,7 @@
 Every method that blocks does so for 0.01 to 1 s and is meant for a worker thread; zeroconf brings its own thread
 for the network. ``cooperating_responders=True`` skips probing (RFC 6762, section 8.1), which costs 1.1 s and finds
 nothing when names are 80 random bits.
+Deviation: answers that wait to be sent (RFC 6762, section 6) are dropped before a goodbye, which they would undo.
 Invariants: blocking methods run one at a time; after :meth:`Responder.close` every method is a no-op, also for a
 caller that was abandoned and comes late, so that no socket or thread is left behind.
 """
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 import zeroconf
-from zeroconf import ServiceInfo, Zeroconf
+from zeroconf import DNSQuestion, ServiceInfo, Zeroconf  # type: ignore[attr-defined]  # as in the watcher
 
 from meshnode.discovery.interfaces import Snapshot, discovery_interfaces, network_interfaces
 from meshnode.discovery.records import SERVICE_TYPE, ServiceNames, txt_properties
@@ -29,6 +30,9 @@ ANNOUNCED_MAX: Final = 8
 HOST_TTL_S: Final = 120
 NAME_TTL_S: Final = 900
 """A name lives for one epoch, so its PTR and TXT need not be remembered for the usual 75 minutes."""
+
+_PTR: Final = 12
+_IN: Final = 1
 
 FAULTS: Final = (OSError, RuntimeError, zeroconf.Error, TransportError)
 """What the blocking methods raise when the network or zeroconf refuses; ``OSError`` includes time-outs."""
@@ -64,7 +68,9 @@ class Responder:
                 return
             chosen = self._chosen()
             self._zeroconf = Zeroconf(interfaces=_bindable(chosen))
-            self._zeroconf.add_listener(self._watcher, None)
+            # With the question, what came since the sockets are open is told from the cache: nobody would say it
+            # again, because repeats within a second are not looked at and our own question lists it as known.
+            self._zeroconf.add_listener(self._watcher, DNSQuestion(SERVICE_TYPE, _PTR, _IN))
 
     def announce(self, names: ServiceNames) -> None:
         """Become visible under ``names`` and, if we were under others, withdraw those afterwards.
@@ -80,6 +86,7 @@ class Responder:
             self._zeroconf.register_service(info, cooperating_responders=True)
             self._info = info
             if old is not None:
+                self._in_loop(_drop_answers)
                 self._zeroconf.unregister_service(old)
 
     def refresh(self, names: ServiceNames) -> None:
@@ -107,6 +114,7 @@ class Responder:
         """
         with self._busy:
             self._closed = True
+            self._in_loop(_drop_answers)
             zc, self._zeroconf = self._zeroconf, None
             if zc is not None:
                 zc.close()
@@ -143,6 +151,16 @@ class Responder:
             loop.call_soon_threadsafe(action, zc)
         except RuntimeError:  # closed by another thread between the two lines
             return
+
+
+def _drop_answers(zc: Zeroconf) -> None:
+    """Forget the answers that wait out their delay of up to 1.1 s; what still holds was announced just before.
+
+    zeroconf would send them after the goodbye with their full lifetime, and whoever heard would remember a name that
+    is gone, and link it to the new one.
+    """
+    zc.out_queue.queue.clear()
+    zc.out_delay_queue.queue.clear()
 
 
 def announced_hosts(listen_host: str, chosen: Snapshot) -> list[str]:

@@ -41,17 +41,12 @@ def parse_peer(text: str) -> StaticPeer:
         raise _refuse(text, "expected HOST:PORT or HOST:PORT/AUTHOR, with IPv6 hosts in brackets")
     six, host, port, author = match.group("six", "host", "port", "author")
     found = _six(text, six) if six is not None else _four_or_name(text, host)
-    number = parse_port(text, port)
+    number = _port(text, port)
     shown = f"[{found}]:{number}" if six is not None else f"{found}:{number}"
     return StaticPeer(Candidate(f"static {shown}", ((found, number),)), _author(text, author))
 
 
-def parse_port(text: str, port: str) -> int:
-    """The port number in ``port``, 1..65535; ``text`` is what the message quotes.
-
-    Raises:
-        ConfigError: not a number, or out of range.
-    """
+def _port(text: str, port: str) -> int:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= PORT_MAX):
         raise _refuse(text, f"the port must be a number from 1 to {PORT_MAX}")
     return int(port)

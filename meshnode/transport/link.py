@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from meshnode.transport.lab import BUFFER_BYTES_MAX, Lab
+from meshnode.transport.poller import Poller
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import FrameReceived, Input, LinkDown, LinkWritable
@@ -47,14 +48,17 @@ class Link:
         reader: FrameReader,
         driver: Feeder,
         lab: Lab | None,
+        poller: Poller | None = None,
     ) -> None:
         self.link = link
         self.peer = peer
+        self.writable = LinkWritable(link)
         self._sock = sock
         self._channel = channel
         self._reader = reader
         self._driver = driver
         self._lab = lab
+        self._poller = None if lab is not None else poller  # a cut must be able to hold back what is readable
         self._unsent = b""
         self._stuck = False  # the kernel has refused some of it
         self._owed = False  # the driver waits to hear that it may send again
@@ -78,7 +82,8 @@ class Link:
             self._end(None)
             return False
         self._unsent += frame(sealed)
-        self._owed = self._stuck or len(self._unsent) >= (BUFFER_BYTES_MAX if self._cut_off() else OUTBOX_BYTES)
+        room = BUFFER_BYTES_MAX if self._lab is not None and self._cut_off() else OUTBOX_BYTES
+        self._owed = self._stuck or len(self._unsent) >= room
         return not self._owed
 
     def flush(self) -> bool:
@@ -152,38 +157,47 @@ class Link:
                         break
         self._sock.close()
 
-    async def _read(self) -> None:
-        data = b""  # what the handshake's last read brought along
-        sock, reader, channel, driver = self._sock, self._reader, self._channel, self._driver
-        while True:
-            fault: RemoteProtocolError | None = None
-            inputs: list[Input] = []
-            reader.push(data)
-            try:
-                while (body := reader.pop()) is not None:
-                    inputs.append(FrameReceived(self.link, channel.open(body)))
-            except RemoteProtocolError as found:
-                fault = found  # what came whole before it still counts
-            if inputs:
-                driver.feed(*inputs)
-            if fault is not None:
-                driver.count(fault.reason)
-                return
-            if self._closed:
-                return
+    def _take(self, data: bytes) -> None:
+        """Feed what the stream says; a fault ends the link after what came whole before it."""
+        reader, channel, link = self._reader, self._channel, self.link
+        fault: RemoteProtocolError | None = None
+        inputs: list[Input] = []
+        reader.push(data)
+        try:
+            while (body := reader.pop()) is not None:
+                inputs.append(FrameReceived(link, channel.open(body)))
+        except RemoteProtocolError as found:
+            fault = found
+        if inputs:
+            self._driver.feed(*inputs)
+        if fault is not None:
+            self._driver.count(fault.reason)
+            self._end(None)
+
+    def _receive(self) -> None:
+        """Read once from a socket that is readable."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
             data = b""
-            await trio.lowlevel.wait_readable(sock)
-            while self._lab is not None and self._cut_off():
+        if not data:
+            self._end(None)
+            return
+        self.bytes_in += len(data)
+        self._take(data)
+
+    async def _read(self) -> None:
+        self._take(b"")  # what the handshake's last read brought along
+        if self._poller is not None:
+            with self._poller.serving(self._sock, self._receive):
+                await trio.sleep_forever()
+        while not self._closed:
+            await trio.lowlevel.wait_readable(self._sock)
+            while self._lab is not None and self._lab.blocks(self.peer):
                 await self._lab.changed()
-            try:
-                data = sock.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            self.bytes_in += len(data)
+            self._receive()
 
     async def _write_rest(self) -> None:
         """Write what the kernel refused, or what a rehearsed cut has held back, as soon as that is possible."""
@@ -206,7 +220,7 @@ class Link:
             self._stuck = False
             owed, self._owed = self._owed, False
             if owed:
-                self._driver.feed(LinkWritable(self.link))
+                self._driver.feed(self.writable)
 
     async def _wake_or_change(self, lab: Lab) -> None:
         async with trio.open_nursery() as nursery:

@@ -45,6 +45,8 @@ UNKNOWN_AUDIENCE: Final = Decision(False, Reason.UNKNOWN_AUDIENCE)
 UNKNOWN_DIMENSION: Final = Decision(False, Reason.UNKNOWN_DIMENSION)
 
 _TERM: Final = {Purpose.RELAY: MAY_RELAY, Purpose.AGGREGATE: MAY_AGGREGATE, Purpose.RECORD: MAY_RECORD}
+_KEEP: Final = Purpose.KEEP
+_PUBLISH: Final = Purpose.PUBLISH
 
 
 def decide(
@@ -69,8 +71,10 @@ def decide(
             return UNKNOWN_DIMENSION
     if lease_left_us <= 0:
         return EXPIRED
-    if own and purpose is not Purpose.KEEP and not _granted(grant, terms, dims):
+    if own and purpose is not _KEEP and not _granted(grant, terms, dims):
         return DENIED
+    if purpose is _KEEP or purpose is _PUBLISH:
+        return ALLOWED  # no term speaks of them
     needed = _TERM.get(purpose, 0)
     if own and purpose is Purpose.RELAY:
         needed = 0  # the author's own sending is PUBLISH; the term speaks of others
@@ -78,7 +82,9 @@ def decide(
 
 
 def _granted(grant: CommonsGrant | None, terms: int, dims: tuple[int, ...]) -> bool:
-    return grant is not None and not terms & ~terms_of(grant) and all(dim in grant.dimensions for dim in dims)
+    if grant is None or terms & ~terms_of(grant):
+        return False
+    return dims == grant.dimensions or all(dim in grant.dimensions for dim in dims)
 
 
 def terms_of(grant: CommonsGrant) -> int:

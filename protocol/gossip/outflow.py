@@ -56,7 +56,9 @@ class Outflow:
             digest = self._digest(lane, now)
             if digest is not None:
                 messages.append(digest)
-        room -= 64 + 48 * sum(len(m.entries) for m in messages if type(m) is Digest)
+        room -= 64
+        if messages:
+            room -= 48 * sum(len(m.entries) for m in messages if type(m) is Digest)
         for author in list(lane.answers):
             if room < limits.KEY_STATE_BYTES_MAX + limits.VECTOR_BYTES_MAX:
                 break
@@ -105,11 +107,13 @@ class Outflow:
         entries: list[DigestEntry] = []
         for author in list(lane.lazy):
             held = self._shelf.get(author)
-            if held is None or author == lane.peer or self._refused(held, now):
+            if held is None or author == lane.peer:
                 continue
             number = held.record.number
             before = lane.digested.get(author)
             if before is not None and before[0] == number and now - before[1] < held.record.lease_ms * MS // 3:
+                continue
+            if self._refused(held, now):
                 continue
             lane.digested[author] = (number, now)
             lane.lazy[author] = lane.lazy.pop(author)  # to the end: the next digest begins with the others

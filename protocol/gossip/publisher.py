@@ -44,20 +44,10 @@ def grid_for(cadence_ms: int) -> Grid:
     return Grid(dt_ms, max(1, min(16, WINDOW_MS // dt_ms)) if dt_ms <= WINDOW_MS else 4)
 
 
-@dataclass(slots=True)  # state: the packed row is made when a grant first asks for it
-class _Entry:
-    reading: Reading
-    terms: tuple[tuple[int, ...], int] | None = None
-    row: bytes = b""
-
-    def packed(self, dims: tuple[int, ...], levels: int) -> bytes:
-        """This reading as one row of a block."""
-        if self.terms != (dims, levels):
-            self.terms = (dims, levels)
-            values = [_coarse(self.reading, dim, levels) for dim in dims]
-            raw = [raw_from_value(DIMENSIONS[dim], value) for dim, value in zip(dims, values, strict=True)]
-            self.row = struct.pack(f"<{len(raw)}h", *raw)
-        return self.row
+_Entry = tuple[Instant, Reading | None, bytes]
+"""When a reading was made, the reading, and it as one row of a block under the terms of the day."""
+_FAR: Final = 1 << 62
+_NOTHING: Final[_Entry] = (-_FAR, None, b"")
 
 
 class Publisher:
@@ -65,6 +55,10 @@ class Publisher:
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque(maxlen=256)
+        self._terms: tuple[tuple[int, ...], int] = ((), 0)
+        self._block: Block | None = None
+        self._block_for: CommonsGrant | None = None
+        self._block_until: Instant = 0
         self.refused = 0
 
     def add(self, reading: Reading) -> Reason | None:
@@ -84,38 +78,63 @@ class Publisher:
         if any(estimate.dim not in DIMENSIONS for estimate in reading.estimates):
             self.refused += 1
             return Reason.UNKNOWN_DIMENSION
-        self._entries.append(_Entry(reading))
+        self._entries.append((reading.at, reading, _packed(reading, *self._terms)))
+        self._block = None
         return None
 
     def newest(self, now: Instant) -> Reading | None:
         """The newest reading, if it is not stale."""
-        if self._entries and now - self._entries[-1].reading.at <= STALE_US:
-            return self._entries[-1].reading
+        if self._entries and now - self._entries[-1][0] <= STALE_US:
+            return self._entries[-1][1]
         return None
 
+    def _repack(self, dims: tuple[int, ...], levels: int) -> None:
+        """The terms have changed, and with them what every reading looks like."""
+        self._terms = (dims, levels)
+        entries = [(at, reading, _packed(reading, dims, levels)) for at, reading, _ in self._entries]
+        self._entries = deque(entries, maxlen=self._entries.maxlen)
+
     def block(self, grant: CommonsGrant, now: Instant) -> Block:
-        """The block that the grant allows, ending now."""
+        """The block that the grant allows, ending now; the same object as before while the grid falls alike."""
+        if self._block is None or now >= self._block_until or self._block_for is not grant:
+            self._block_for = grant
+            self._block = self._make(grant, now)
+        return self._block
+
+    def _make(self, grant: CommonsGrant, now: Instant) -> Block:
         grid = grid_for(grant.cadence_ms)
         dims, levels = grant.dimensions, grant.levels
+        if self._terms != (dims, levels):
+            self._repack(dims, levels)
         unknown = _UNKNOWN_ROW * len(dims)
-        rows: list[bytes] = []
-        newest: Reading | None = None
         entries = reversed(self._entries)
-        entry = next(entries, None)
-        instant = now
+        at, reading, row = next(entries, _NOTHING)
+        newest: Reading | None = None
+        rows: list[bytes] = []
+        later, until = _FAR, _FAR  # when the next younger reading was made, and until when all rows stay as they are
+        instant, step = now, grid.dt_ms * MS
         for back in range(grid.k):
-            while entry is not None and entry.reading.at > instant:
-                entry = next(entries, None)
-            fresh = entry is not None and instant - entry.reading.at <= STALE_US
-            if back == 0 and fresh and entry is not None:
-                newest = entry.reading
-            rows.append(entry.packed(dims, levels) if fresh and entry is not None else unknown)
-            instant -= grid.dt_ms * MS
+            while at > instant:
+                later = at
+                at, reading, row = next(entries, _NOTHING)
+            fresh = instant - at <= STALE_US
+            if back == 0 and fresh:
+                newest = reading
+            rows.append(row if fresh else unknown)
+            until = min(until, now + later - instant, now + STALE_US + 1 - instant + at if fresh else _FAR)
+            instant -= step
+        self._block_until = until
         rows.reverse()
         sds = bytes(byte_from_sd(DIMENSIONS[dim], _sd(newest, dim, levels)) for dim in dims)
         quality = 0 if newest is None else round(min(1.0, max(0.0, newest.quality)) * 255)
         method = 0 if newest is None else newest.method
         return Block(grid.dt_ms, dims, grid.k, quality, method, b"".join(rows) + sds)
+
+
+def _packed(reading: Reading | None, dims: tuple[int, ...], levels: int) -> bytes:
+    """A reading as one row of a block."""
+    raw = [raw_from_value(DIMENSIONS[dim], _coarse(reading, dim, levels)) for dim in dims]
+    return struct.pack(f"<{len(raw)}h", *raw)
 
 
 def _estimate(reading: Reading | None, dim: int) -> Estimate | None:

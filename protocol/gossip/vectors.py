@@ -64,6 +64,7 @@ class Vectors:
         self._outflow = Outflow(author, self.shelf, self.keys, gate, config.spacing_us)
         self.lanes: dict[LinkId, Lane] = {}
         self._peers: dict[LinkId, AuthorId] = {}
+        self._eager: dict[AuthorId, tuple[LinkId, ...]] = {}
         self.ready: dict[LinkId, None] = {}
         self.boot = 0
         self.utc_offset_ms: int | None = None
@@ -91,6 +92,7 @@ class Vectors:
         so that it can go on above it (R40).
         """
         lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
+        self._eager.clear()
         for known in (peer, self._author):
             state = self.keys.get(known)
             if state is not None:
@@ -104,6 +106,7 @@ class Vectors:
     def link_down(self, link: LinkId, now: Instant) -> None:
         """The link is gone: authors that came by it are asked for elsewhere at once."""
         self.lanes.pop(link, None)
+        self._eager.clear()
         self.ready.pop(link, None)
         self.keys.link_down(link)
         peer = self._peers.pop(link, None)
@@ -139,6 +142,7 @@ class Vectors:
     def withdraw(self) -> None:
         """Our own vector is no longer shared: nothing of it leaves from here on."""
         self.shelf.remove(self._author)
+        self._eager.pop(self._author, None)
         for lane in self.lanes.values():
             lane.forget(self._author)
 
@@ -160,23 +164,36 @@ class Vectors:
     def _gone(self, author: AuthorId) -> None:
         if not self._linked(author):
             self.keys.forget(author)
+        self._eager.pop(author, None)
         for lane in self.lanes.values():
             lane.forget(author)
 
     def _pass_on(self, held: Held, source: LinkId, now: Instant) -> None:
         """Make a new vector due on every eager link, if its author lets others relay it."""
         author = held.record.author
-        for link, lane in self.lanes.items():
-            if link != source and lane.peer != author and author not in lane.lazy:
-                if self._gate("relay", held.record, held.lease_left_us(now), own=False) is None:
-                    self._push(author, source)
-                return
+        eager = self._eager.get(author)
+        if eager is None:
+            eager = self._eager_links(author)
+        if not eager or eager == (source,):
+            return
+        if self._gate("relay", held.record, held.lease_left_us(now), own=False) is None:
+            self._push(author, source)
 
     def _push(self, author: AuthorId, source: LinkId | None) -> None:
-        for link, lane in self.lanes.items():
-            if link != source and lane.peer != author and author not in lane.lazy:
-                lane.dirty[author] = None
+        eager = self._eager.get(author)
+        for link in self._eager_links(author) if eager is None else eager:
+            if link != source:
+                self.lanes[link].dirty[author] = None
                 self.ready[link] = None
+
+    def _eager_links(self, author: AuthorId) -> tuple[LinkId, ...]:
+        """The links that ``author``'s vectors are pushed on, remembered until a link or its laziness changes."""
+        eager = self._eager.get(author)
+        if eager is None:
+            eager = self._eager[author] = tuple(
+                [link for link, lane in self.lanes.items() if lane.peer != author and author not in lane.lazy]
+            )
+        return eager
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
@@ -197,7 +214,7 @@ class Vectors:
             return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
         if record.author == self._author:
             return self._own_record(link, record, message)
-        if record.number <= self.shelf.mark(record.author):
+        if (record.rotation, record.boot, record.seq) <= self.shelf.mark(record.author):
             held = self.shelf.get(record.author)
             if held is not None:
                 self._superfluous(link, lane, held, now)
@@ -228,20 +245,26 @@ class Vectors:
         refusal = self._gate("keep", record, record.lease_ms * MS - age_us, own=False)
         if refusal is not None:
             return [Drop(link, refusal)]
-        if not self.shelf.room_for(author) and not self._make_room(link, now, own=lane.peer == author):
-            return [Drop(link, Reason.AUTHOR_LIMIT)]
-        if not self.shelf.tag_is_free(author):
-            return [Drop(link, Reason.AUTHOR_LIMIT, "tag")]
         held = Held(record, message.signed, message.signature, now - age_us, link, now)
+        old = self.shelf.get(author)
+        effects: list[Effect] = []
+        if old is None:
+            if not self.shelf.room_for(author) and not self._make_room(link, now, own=lane.peer == author):
+                return [Drop(link, Reason.AUTHOR_LIMIT)]
+            if not self.shelf.tag_is_free(author):
+                return [Drop(link, Reason.AUTHOR_LIMIT, "tag")]
         self.shelf.put(held)
-        used = self.keys.use(author)
+        if old is None or old.record.rotation != record.rotation:
+            used = self.keys.use(author)
+            if used is not None:
+                effects.append(StoreKeyState(used.author, used.encoded))
         if lane.keys.get(author) != record.rotation:
             lane.learn_key(author, record.rotation)
         if author in lane.dirty:
             del lane.dirty[author]
         self._pass_on(held, link, now)
-        shown: list[Effect] = [Emit(ValueShown(author, record.boot, record.seq))]
-        return shown if used is None else [StoreKeyState(used.author, used.encoded), *shown]
+        effects.append(Emit(ValueShown(author, record.boot, record.seq)))
+        return effects
 
     def _superfluous(self, link: LinkId, lane: Lane, held: Held, now: Instant) -> None:
         """R44: this link brings what another brought already."""
@@ -263,6 +286,7 @@ class Vectors:
         if lane is not None:
             tag = author[: limits.TAG_AUTHOR_BYTES]
             lane.lazy[author] = now
+            self._eager.pop(author, None)
             lane.dirty.pop(author, None)
             lane.grafts.pop(tag, None)
             lane.prunes[tag] = None
@@ -276,6 +300,7 @@ class Vectors:
             author = self.shelf.author_of(tag)
             if author is not None:
                 lane.lazy.pop(author, None)
+                self._eager.pop(author, None)
                 lane.grafted[author] = now
             self.ready[link] = None
 
@@ -389,6 +414,7 @@ class Vectors:
             author = self.shelf.author_of(tag)
             if author is not None:
                 lane.lazy.setdefault(author, _NEVER)
+                self._eager.pop(author, None)
                 lane.dirty.pop(author, None)
 
     def receive_graft(self, link: LinkId, message: Graft) -> None:
@@ -398,6 +424,7 @@ class Vectors:
             author = self.shelf.author_of(tag)
             if author is not None and author != lane.peer:
                 lane.lazy.pop(author, None)
+                self._eager.pop(author, None)
                 lane.dirty[author] = None  # due at once, or 100 ms after the last: a peer cannot draw more than that
                 self.ready[link] = None
 
@@ -414,8 +441,10 @@ class Vectors:
             held = self.shelf.get(author)
             assert held is not None
             offer = lane.offers.get(author)
-            if offer is None or self.shelf.mark(author) >= offer.number:
+            if offer is None:
                 lane.offers[author] = Offer(number, now)
+            elif self.shelf.mark(author) >= offer.number:
+                offer.number, offer.since = number, now
             elif now - offer.since >= held.record.cadence_ms * MS:
                 lane.offers[author] = Offer(number, now)
                 self._graft(link, entry.tag, now)
@@ -428,8 +457,9 @@ class Vectors:
         for link, lane in self.lanes.items():
             lane.sweep(now)
             if lane.lazy:
+                if lane.digest_due:  # nothing has left for a second that it could have gone with
+                    self.ready[link] = None
                 lane.digest_due = True
-                self.ready[link] = None
         return []
 
     def _linked(self, author: AuthorId) -> bool:

@@ -173,13 +173,14 @@ class CipherState:
 class SymmetricState:
     """Chaining key, transcript hash and the cipher state they feed (Noise section 5.2)."""
 
-    __slots__ = ("_chaining_key", "_cipher", "hash")
+    __slots__ = ("_chaining_key", "_cipher", "_key", "hash")
 
     def __init__(self, protocol_name: bytes) -> None:
         padded = protocol_name.ljust(KEY_BYTES, b"\x00")
         self.hash = padded if len(padded) == KEY_BYTES else sha256(protocol_name)
         self._chaining_key = self.hash
-        self._cipher = CipherState()
+        self._key: bytes | None = None
+        self._cipher: CipherState | None = None  # made when it is needed: most keys are mixed again before that
 
     def mix_hash(self, data: bytes) -> None:
         """Bind ``data`` into the transcript."""
@@ -187,22 +188,27 @@ class SymmetricState:
 
     def mix_key(self, material: bytes) -> None:
         """Bind secret ``material`` into the keys."""
-        self._chaining_key, key = hkdf(self._chaining_key, material, 2)
-        self._cipher = CipherState(key)
+        self._chaining_key, self._key = hkdf(self._chaining_key, material, 2)
+        self._cipher = None
 
     def mix_key_and_hash(self, material: bytes) -> None:
         """Bind a pre-shared key into keys and transcript (Noise section 9.2)."""
-        self._chaining_key, into_hash, key = hkdf(self._chaining_key, material, 3)
+        self._chaining_key, into_hash, self._key = hkdf(self._chaining_key, material, 3)
         self.mix_hash(into_hash)
-        self._cipher = CipherState(key)
+        self._cipher = None
 
     def sealed_bytes(self, plain_bytes: int) -> int:
         """How long ``plain_bytes`` are on the wire at this point."""
-        return plain_bytes + TAG_BYTES if self._cipher.has_key else plain_bytes
+        return plain_bytes + TAG_BYTES if self._key is not None else plain_bytes
+
+    def _current(self) -> CipherState:
+        if self._cipher is None:
+            self._cipher = CipherState(self._key)
+        return self._cipher
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         """Encrypt with the transcript as associated data, then bind the ciphertext."""
-        ciphertext = self._cipher.encrypt(plaintext, self.hash)
+        ciphertext = self._current().encrypt(plaintext, self.hash)
         self.mix_hash(ciphertext)
         return ciphertext
 
@@ -212,7 +218,7 @@ class SymmetricState:
         Raises:
             TagError: the tag does not fit; state unchanged.
         """
-        plaintext = self._cipher.decrypt(ciphertext, self.hash)
+        plaintext = self._current().decrypt(ciphertext, self.hash)
         if plaintext is None:
             raise TagError(Reason.HANDSHAKE_BAD_MESSAGE, "a tag does not fit")
         self.mix_hash(ciphertext)
