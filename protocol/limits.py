@@ -84,6 +84,7 @@ SEND_BYTES_MAX: Final = 24_576
 
 # --- times ------------------------------------------------------------------------------------------------------
 SPACING_US: Final = 50 * MS
+"""Half the cadence that is common at most: a late tick must not make the next vector wait (decision record 0003)."""
 HANDSHAKE_US: Final = 5 * SECOND
 
 assert PEERS_MAX * (KEY_STATE_BYTES_MAX + ADDRESSES_BYTES_MAX + SIGNATURE_BYTES + 16) < SEND_BYTES_MAX

@@ -14,7 +14,7 @@ from protocol import limits
 from protocol.clock import MS, SECOND, Instant
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
-from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, Send, SetTimer, ValueShown
+from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer, ValueShown
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
@@ -42,7 +42,7 @@ from protocol.membership import liveness, views
 from protocol.membership.addresses import AddressBook
 from protocol.membership.liveness import Liveness, LivenessConfig
 from protocol.membership.views import Views, ViewsConfig
-from protocol.port import Port, control_bytes, link_statistics
+from protocol.port import Outbox, Port, link_statistics
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
 from protocol.statistics import NodeStatistics
@@ -87,17 +87,16 @@ class Node:
         self._book = AddressBook(mesh.mesh_id, identity, verifier, rng.child("book"))
         self._voice = Voice(mesh.mesh_id, identity, rng.child("voice"), self._gate)
         self._lookout = Lookout()
-        self._ports: dict[LinkId, Port] = {}
+        self._outbox = Outbox(self._vectors, self._liveness)
+        self._ports = self._outbox.ports
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
         self._awake_at: Instant = 0
         self._slept_us = self.config.liveness.slept_us
         self._byes: dict[LinkId, int] = {}
-        self._wake: dict[LinkId, Instant] = {}
         self._drops: dict[str, int] = {}
         self._received: dict[type[Message], int] = {}
-        self._sent: dict[type[Message], int] = {}
 
     # --- the door -----------------------------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class Node:
         Raises:
             LocalProtocolError: the driver broke its side (``Started`` not first or twice).
         """
-        if type(input) is LinkWritable and self._has_nothing_for(input.link):  # the echo of nearly every Send
+        if type(input) is LinkWritable and self._outbox.has_nothing_for(input.link):  # the echo of nearly every Send
             return []
         if not self._started and type(input) is not Started:
             raise LocalProtocolError("Started is the first input")
@@ -132,17 +131,8 @@ class Node:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
         while vectors.ready:
             link, _ = vectors.ready.popitem()
-            self._flush(link, now, effects)
+            self._outbox.flush(link, now, effects)
         return effects
-
-    def _has_nothing_for(self, link: LinkId) -> bool:
-        """Mark a link writable; True if that changes nothing else."""
-        port = self._ports.get(link)
-        if port is None:
-            return True
-        port.writable = True
-        lane = self._vectors.lanes.get(link)
-        return not port.control and (lane is None or lane.idle())
 
     def _close(self, gone: list[Disconnect], now: Instant, effects: list[Effect]) -> None:
         """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
@@ -151,7 +141,7 @@ class Node:
             code = self._byes.pop(closed.link, closed.code)
             effects += self._forget(closed.link, code, now, closed.reason)
         if known:
-            self._announce(now, effects)
+            self._outbox.announce(now, effects)
 
     def _slept(self, now: Instant) -> list[Effect]:
         """We were away longer than any peer waits: what lies in the links is old, and its age is not known."""
@@ -168,7 +158,7 @@ class Node:
             case MessagesReceived(link, messages):
                 return self._messages(link, messages, now)
             case LinkWritable(link):
-                return self._writable(link, now)
+                return self._outbox.writable(link, now)
             case TimerFired(key):
                 return self._timer(key, now)
             case Publish(reading):
@@ -180,7 +170,7 @@ class Node:
                 known = link in self._ports
                 effects = self._forget(link, code, now, None)
                 if known:
-                    self._announce(now, effects)
+                    self._outbox.announce(now, effects)
                 return effects
             case PeerSeen(name, addresses, expected):
                 return self._views.seen(name, addresses, expected, now)
@@ -233,7 +223,7 @@ class Node:
         effects = self._views.network_changed(now)
         if self._book.own is not None:
             own = wire.PeerRecord(self.identity.key_state.encoded, *self._book.own)
-            self._broadcast("peers", wire.Peers((own,)), now, effects)
+            self._outbox.broadcast("peers", wire.Peers((own,)), now, effects)
         return effects
 
     # --- links --------------------------------------------------------------------------------------------------
@@ -261,13 +251,12 @@ class Node:
         port.control["hello"] = wire.Hello(self._vectors.boot, self._book.own, self.config.agent)
         effects += self._liveness.link_up(up.link, now)
         effects.append(Emit(LinkNews(up.link, state.author, up=True)))
-        self._flush(up.link, now, effects)
+        self._outbox.flush(up.link, now, effects)
         return effects
 
     def _forget(self, link: LinkId, code: int | None, now: Instant, reason: Reason | None) -> list[Effect]:
-        port = self._ports.pop(link, None)
+        port = self._outbox.forget(link)
         effects = self._views.link_down(link, code, now)
-        self._wake.pop(link, None)
         if port is None:
             return effects
         self._liveness.link_down(link)
@@ -275,17 +264,6 @@ class Node:
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
         return effects
-
-    def _announce(self, now: Instant, effects: list[Effect]) -> None:
-        """Tell all neighbors who our neighbors are."""
-        authors = sorted(port.peer for port in self._ports.values() if port.open)
-        self._broadcast("neighbors", wire.Neighbors(tuple(authors[: limits.NEIGHBORS_MAX])), now, effects)
-
-    def _broadcast(self, kind: str, message: Message, now: Instant, effects: list[Effect]) -> None:
-        for link, port in self._ports.items():
-            if port.open:
-                port.control[kind] = message
-                self._flush(link, now, effects)
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
@@ -339,7 +317,7 @@ class Node:
                 vectors.receive_digest(link, message, now)
             case wire.Ping(token):
                 port.control["pong"] = wire.Pong(token)
-                self._flush(link, now, effects)
+                self._outbox.flush(link, now, effects)
             case wire.Pong(token):
                 self._liveness.pong(link, token, now)
             case wire.Keys():
@@ -381,7 +359,7 @@ class Node:
         introduction = self._book.introduce(port.peer)
         if introduction is not None:
             port.control["peers"] = introduction
-        self._announce(now, effects)
+        self._outbox.announce(now, effects)
         return effects
 
     def _peers(self, link: LinkId, port: Port, message: wire.Peers, now: Instant) -> list[Effect]:
@@ -406,47 +384,6 @@ class Node:
                     if held is not None:
                         self._lookout.roll.heard(event.author, held.made_at, held.record.cadence_ms, now)
 
-    # --- what goes out ------------------------------------------------------------------------------------------
-
-    def _writable(self, link: LinkId, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        port = self._ports.get(link)
-        if port is not None:
-            port.writable = True
-            lane = self._vectors.lanes.get(link)
-            if port.control or lane is None or not lane.idle():
-                self._flush(link, now, effects)
-        return effects
-
-    def _flush(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:
-        """Send what is due on a writable link; remember when to come back for the rest."""
-        port = self._ports.get(link)
-        if port is None or not port.writable:
-            return
-        first: list[Message] = []
-        room = limits.SEND_BYTES_MAX
-        if port.control:
-            first.extend(port.control.values())
-            port.control.clear()
-            room -= control_bytes(first)
-        out = first
-        if port.open:
-            out, due = self._vectors.collect(link, room, now)
-            if first:
-                out = first + out
-            if due is not None and self._wake.get(link) != due:
-                self._wake[link] = due
-                effects.append(SetTimer(("flush", str(link)), due))
-        if not out:
-            return
-        port.writable = False
-        self._liveness.sent(link, now)
-        sent = self._sent
-        for message in out:
-            kind = type(message)
-            sent[kind] = sent.get(kind, 0) + 1
-        effects.append(Send(link, tuple(out)))
-
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
@@ -465,7 +402,7 @@ class Node:
                 port = self._ports[link]
                 if port.open and (port.writable or type(beat) is wire.Ping):  # a full link needs no BEAT
                     port.control["beat"] = beat
-                    self._flush(link, now, effects)
+                    self._outbox.flush(link, now, effects)
             return effects
         if key == views.TIMER:
             return self._views.plan(now)
@@ -474,8 +411,7 @@ class Node:
         if key[0] == "flush":
             effects = []
             link = LinkId(int(key[1]))
-            self._wake.pop(link, None)
-            self._flush(link, now, effects)
+            self._outbox.woken(link, now, effects)
             return effects
         return []
 
@@ -521,7 +457,7 @@ class Node:
             self._vectors.verified,
             dict(self._drops),
             {kind.__name__: count for kind, count in self._received.items()},
-            {kind.__name__: count for kind, count in self._sent.items()},
+            {kind.__name__: count for kind, count in self._outbox.sent.items()},
         )
 
 

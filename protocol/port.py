@@ -1,4 +1,4 @@
-"""What the Node itself remembers of a link: part of the Node, in a room of its own."""
+"""What the Node itself remembers of its links, and what leaves on them: part of the Node, in a room of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from protocol import limits
 from protocol.clock import Instant
+from protocol.effects import Effect, Send, SetTimer
 from protocol.gossip.lane import Lane
+from protocol.gossip.vectors import Vectors
 from protocol.ids import AuthorId, LinkId
 from protocol.membership.liveness import Liveness
 from protocol.statistics import LinkStatistics
@@ -30,6 +32,84 @@ class Port:
     neighbors: tuple[AuthorId, ...] = ()
     introduced_at: Instant = -(1 << 62)
     control: dict[str, Message] = field(default_factory=dict)
+
+
+class Outbox:
+    """All links, and when something may leave on each. Effects are appended to the list that is passed in."""
+
+    def __init__(self, vectors: Vectors, liveness: Liveness) -> None:
+        self.ports: dict[LinkId, Port] = {}
+        self.sent: dict[type[Message], int] = {}
+        self._vectors = vectors
+        self._liveness = liveness
+        self._wake: dict[LinkId, Instant] = {}
+
+    def forget(self, link: LinkId) -> Port | None:
+        """The link is gone; returns what was known of it."""
+        self._wake.pop(link, None)
+        return self.ports.pop(link, None)
+
+    def has_nothing_for(self, link: LinkId) -> bool:
+        """Mark a link writable; True if that changes nothing else."""
+        port = self.ports.get(link)
+        if port is None:
+            return True
+        port.writable = True
+        lane = self._vectors.lanes.get(link)
+        return not port.control and (lane is None or lane.idle())
+
+    def writable(self, link: LinkId, now: Instant) -> list[Effect]:
+        """The driver can take another frame."""
+        effects: list[Effect] = []
+        if not self.has_nothing_for(link):
+            self.flush(link, now, effects)
+        return effects
+
+    def woken(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:
+        """What had to wait on this link is due."""
+        self._wake.pop(link, None)
+        self.flush(link, now, effects)
+
+    def announce(self, now: Instant, effects: list[Effect]) -> None:
+        """Tell all neighbors who our neighbors are."""
+        authors = sorted(port.peer for port in self.ports.values() if port.open)
+        self.broadcast("neighbors", wire.Neighbors(tuple(authors[: limits.NEIGHBORS_MAX])), now, effects)
+
+    def broadcast(self, kind: str, message: Message, now: Instant, effects: list[Effect]) -> None:
+        """Say the same on every open link."""
+        for link, port in self.ports.items():
+            if port.open:
+                port.control[kind] = message
+                self.flush(link, now, effects)
+
+    def flush(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:
+        """Send what is due on a writable link; remember when to come back for the rest."""
+        port = self.ports.get(link)
+        if port is None or not port.writable:
+            return
+        first: list[Message] = []
+        room = limits.SEND_BYTES_MAX
+        if port.control:
+            first.extend(port.control.values())
+            port.control.clear()
+            room -= control_bytes(first)
+        out = first
+        if port.open:
+            out, due = self._vectors.collect(link, room, now)
+            if first:
+                out = first + out
+            if due is not None and self._wake.get(link) != due:
+                self._wake[link] = due
+                effects.append(SetTimer(("flush", str(link)), due))
+        if not out:
+            return
+        port.writable = False
+        self._liveness.sent(link, now)
+        sent = self.sent
+        for message in out:
+            kind = type(message)
+            sent[kind] = sent.get(kind, 0) + 1
+        effects.append(Send(link, tuple(out)))
 
 
 def control_bytes(control: list[Message]) -> int:

@@ -82,6 +82,7 @@ def run_command(
     """
     config = _load(config_path, overrides_of(options, state_dir))
     set_up_logging(config.hub.log_format, config.hub.log_level)
+
     async def on_ready(hub: Hub) -> None:
         _announce(hub, config, as_json=as_json)
 

@@ -42,8 +42,8 @@ PRUNE_AGAIN_US = 2 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorsConfig:
-    """``spacing_us``: least time between two vectors of one author on one link (0..1 s; design decision 13 says
-    100 ms). ``verify_per_second`` and ``verify_burst``: signatures one link may make us check."""
+    """``spacing_us``: least time between two vectors of one author on one link (0..1 s; decision record 0003
+    says why 50 ms). ``verify_per_second`` and ``verify_burst``: signatures one link may make us check."""
 
     spacing_us: int = limits.SPACING_US
     verify_per_second: int = limits.VERIFY_PER_SECOND
@@ -425,7 +425,7 @@ class Vectors:
             if author is not None and author != lane.peer:
                 lane.lazy.pop(author, None)
                 self._eager.pop(author, None)
-                lane.dirty[author] = None  # due at once, or 100 ms after the last: a peer cannot draw more than that
+                lane.dirty[author] = None  # due at once, or a spacing after the last: a peer cannot draw more than that
                 self.ready[link] = None
 
     def receive_digest(self, link: LinkId, message: Digest, now: Instant) -> None:

@@ -16,7 +16,7 @@ from tests.conformance.reference.weather import now, sleep, utc_ms
 
 PENDING_SECONDS: Final = 2.0
 PENDING_PER_LINK: Final = 64
-SPACING_SECONDS: Final = 0.1
+SPACING_SECONDS: Final = 0.05
 SPACING_SLACK: Final = 0.7
 """Two arrivals may lie closer than their departures."""
 BAD_SIGNATURE: Final = 4

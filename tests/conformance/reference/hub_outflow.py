@@ -13,7 +13,7 @@ from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.records import MAY_RELAY, Addresses, Number, Vector
 from tests.conformance.reference.weather import utc_ms
 
-SPACING_SECONDS: Final = 0.1
+SPACING_SECONDS: Final = 0.05
 BEAT_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 2.5
 DIGEST_SECONDS: Final = 1.0

@@ -76,7 +76,7 @@ def test_the_bounds_that_travel_are_those_of_the_document() -> None:
         "ADDRESSES_MAX": 4,
         "PENDING_PER_LINK_MAX": 64,
         "PENDING_US": 2_000_000,
-        "SPACING_US": 100_000,
+        "SPACING_US": 50_000,
     }
     assert {name: getattr(limits, name) for name in stated} == stated
 
