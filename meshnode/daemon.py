@@ -61,6 +61,7 @@ from protocol.limits import HANDSHAKE_US
 from protocol.link.handshake import Handshake
 from protocol.rng import Rng
 from protocol.statistics import NodeStatistics
+from protocol.wire.joining import PeerRecord
 from protocol.wire.registry import BY_NAME
 
 UTC_EVERY_S = 60.0
@@ -143,6 +144,7 @@ class _Daemon:
             dial=lambda connect: nursery.start_soon(self._connect, connect),
             store_boot=self._raise_boot,
             store_key_state=self._store_key_state,
+            store_peers=self._store_peers,
             observe=events.observe,
         )
         self.hub = Hub(config, opened, driver, events, Admission(), lab)
@@ -163,6 +165,12 @@ class _Daemon:
             del self._key_states[next(iter(self._key_states))]
         self._key_states_changed.set()
         say("rotation", f"{author[:5].hex()} has a new key", author=author.hex())
+
+    def _store_peers(self, peers: tuple[PeerRecord, ...]) -> None:
+        try:
+            self._state.put_peers(self.hub.opened.mesh.mesh_id, peers)
+        except StoreError as fault:
+            say("store", f"known hubs were not written: {fault}", level=logging.ERROR)
 
     async def keep_key_states(self) -> None:
         """Write others' rotated key states to disk, every few seconds at most: strangers can make many."""
@@ -306,7 +314,8 @@ class _Daemon:
         boot = self._state.next_boot()
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
-        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses))
+        met = self._state.peers(hub.opened.mesh.mesh_id)
+        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         if self.poller is not None:

@@ -29,12 +29,14 @@ from protocol.effects import (
     SetTimer,
     StoreBoot,
     StoreKeyState,
+    StorePeers,
 )
 from protocol.errors import Reason
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Input, TimerFired
 from protocol.node import Node
 from protocol.timers import TimerTable
+from protocol.wire.joining import PeerRecord
 
 log = logging.getLogger("meshnode")
 NEVER: Instant = 1 << 62
@@ -51,6 +53,7 @@ class Driver:
         dial: Callable[[Connect], None],
         store_boot: Callable[[int], None],
         store_key_state: Callable[[AuthorId, bytes], None],
+        store_peers: Callable[[tuple[PeerRecord, ...]], None],
         observe: Callable[[Event], None],
     ) -> None:
         self.node = node
@@ -60,6 +63,7 @@ class Driver:
         self._dial = dial
         self._store_boot = store_boot
         self._store_key_state = store_key_state
+        self._store_peers = store_peers
         self._observe = observe
         self._timers = TimerTable()
         self._scope: trio.CancelScope | None = None
@@ -148,6 +152,8 @@ class Driver:
                 self._store_boot(boot)
             case StoreKeyState(author, encoded):
                 self._store_key_state(author, encoded)
+            case StorePeers(peers):
+                self._store_peers(peers)
 
     # --- timers -------------------------------------------------------------------------------------------------
 

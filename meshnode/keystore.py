@@ -25,7 +25,8 @@ from protocol.crypto import SEED_BYTES
 from protocol.errors import StoreError
 from protocol.identity import MESH_SECRET_BYTES, Admission
 from protocol.ids import MESH_BYTES, MeshId
-from protocol.limits import COUNTER_MAX, KEY_STATE_BYTES_MAX, KNOWN_PEERS_MAX, ROTATIONS_MAX
+from protocol.limits import COUNTER_MAX, KEY_STATE_BYTES_MAX, KNOWN_PEERS_MAX, ROTATIONS_MAX, STORED_PEERS_MAX
+from protocol.wire.joining import PeerRecord
 
 VERSION: Final = 1
 DIGEST_BYTES: Final = 32
@@ -123,6 +124,32 @@ class StateDirectory:
         listed = [state.hex() for state in key_states]
         _hex_list(path, "key_states", listed, KNOWN_PEERS_MAX)
         _save(path, {"version": VERSION, "key_states": listed})
+
+    def peers(self, mesh_id: MeshId) -> tuple[PeerRecord, ...]:
+        """Hubs of the mesh that were known when this hub last ran.
+
+        Raises:
+            StoreError: as :meth:`meshes`.
+        """
+        path = self.path / f"met-{mesh_id.hex()}.json"
+        content = _load(path)
+        if content is None:
+            return ()
+        listed = _hex_list(path, "peers", content.get("peers"), 3 * STORED_PEERS_MAX)
+        if len(listed) % 3:
+            raise _damaged(path, "peers must hold three entries for each hub")
+        return tuple(PeerRecord(*listed[first : first + 3]) for first in range(0, len(listed), 3))
+
+    def put_peers(self, mesh_id: MeshId, peers: tuple[PeerRecord, ...]) -> None:
+        """Replace the known hubs, at most 128.
+
+        Raises:
+            StoreError: too many, or writing failed; nothing changed.
+        """
+        path = self.path / f"met-{mesh_id.hex()}.json"
+        listed = [part.hex() for peer in peers for part in (peer.key_state, peer.signed, peer.signature)]
+        _hex_list(path, "peers", listed, 3 * STORED_PEERS_MAX)
+        _save(path, {"version": VERSION, "peers": listed})
 
     def next_boot(self, above: int = 0) -> int:
         """The number of this start: one more than ever before, and more than ``above``; on disk when this returns.

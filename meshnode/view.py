@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import resource
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshnode.clock import boot_us
 from protocol import Crowd
-from protocol.statistics import AuthorStatistics, LinkStatistics, NodeStatistics
+from protocol.clock import Instant
+from protocol.statistics import AuthorStatistics, LinkStatistics, NodeStatistics, OverlayStatistics
 from protocol.wire.registry import METHODS
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ def status(hub: Hub) -> dict[str, object]:
         "authors": [author(line, statistics) for line in statistics.authors],
         "links": [link(line) for line in statistics.links],
         "exiles": [exile.hex() for exile in statistics.exiles],
+        "overlay": overlay(statistics.overlay, statistics.at),
+        "opinions": [
+            {"peer": line.peer.hex(), "state": line.state, "since_s": round((statistics.at - line.since) / 1e6, 1)}
+            | ({"why": line.why} if line.why else {})
+            for line in statistics.opinions
+        ],
         "known_peers": statistics.known_peers,
         "date_known": statistics.date_known,
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
@@ -55,6 +62,34 @@ def status(hub: Hub) -> dict[str, object]:
             "handshakes_pending": hub.admission.pending,
         },
         "mdns": None if hub.mdns is None else asdict(hub.mdns.statistics()),
+    }
+
+
+def overlay(views: OverlayStatistics, now: Instant) -> dict[str, Any]:
+    """Whom this hub is linked with, knows and looks for, and why."""
+    return {
+        "small": views.small,
+        "neighbors": [
+            {
+                "peer": line.peer.hex(),
+                "why": line.why,
+                "dialled_by_us": line.initiator,
+                "for_s": round((now - line.since) / 1e6, 1),
+                "known_s": round((now - line.known_at) / 1e6, 1),
+            }
+            for line in views.neighbors
+        ],
+        "passive": [peer.hex() for peer in views.passive],
+        "reserve": views.reserve,
+        "exiles": [
+            {
+                "peer": line.peer.hex(),
+                "why": line.why,
+                "lost_s": round((now - line.lost_at) / 1e6, 1),
+                "dials": line.dials,
+            }
+            for line in views.exiles
+        ],
     }
 
 

@@ -11,7 +11,7 @@ from protocol.clock import Instant
 from protocol.errors import CloseCode, Reason
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Address, TimerKey
-from protocol.wire.messages import Message
+from protocol.wire.messages import Message, PeerRecord
 
 
 @final
@@ -73,6 +73,13 @@ class StoreKeyState:
     encoded: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StorePeers:
+    """Persist whom to look for after a restart, in place of what was stored before; losing it loses comfort only."""
+
+    peers: tuple[PeerRecord, ...]
+
+
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Drop:
     """Something was refused and this is why; tests and counters ask."""
@@ -112,5 +119,5 @@ class Emit:
     event: Event
 
 
-RareEffect: TypeAlias = Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | Drop
+RareEffect: TypeAlias = Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | StorePeers | Drop
 Effect: TypeAlias = Send | SetTimer | Emit | RareEffect

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from protocol.ids import AuthorId, LinkId
-from protocol.wire.messages import Message
+from protocol.wire.messages import Message, PeerRecord
 
 Address: TypeAlias = tuple[str, int]
 """Host literal and TCP port."""
@@ -36,11 +36,12 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The first input of every run. ``boot`` was persisted before it was told; ``rotations`` are key states that
-    this hub has persisted for others, encoded."""
+    this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held."""
 
     boot: int
     key_states: tuple[bytes, ...] = ()
     listen: tuple[Address, ...] = ()
+    peers: tuple[PeerRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,40 @@ HOST_BYTES_MAX: Final = 64
 AGENT_BYTES_MAX: Final = 64
 TAG_AUTHOR_BYTES: Final = 8
 
+# --- walks ------------------------------------------------------------------------------------------------------
+WALK_HOPS_MAX: Final = 16
+"""How far a join or a shuffle may say that it goes; a hub takes it for no more than its own setting."""
+RECORDS_PER_SECOND: Final = 16
+RECORDS_BURST: Final = 64
+"""Peer records that one link may make us check in walks and shuffles; an honest one brings two a second at most."""
+
+# --- trees ------------------------------------------------------------------------------------------------------
+GOSSIP_ID_BYTES_MIN: Final = 16
+GOSSIP_ID_BYTES_MAX: Final = 32
+GOSSIP_TAG_BYTES: Final = 4
+"""How IHAVE and TREE_GRAFT name a message: the last bytes of its id. Whoever makes two of his own messages share
+them spoils their repair by lazy links, and nothing else: duplicates are known by whole ids."""
+IHAVE_ENTRY_BYTES: Final = GOSSIP_TAG_BYTES + 1
+IHAVE_IDS_MAX: Final = 256
+"""What one message may announce; without it one frame makes a hub wait for 13,000 messages that do not exist."""
+TREE_GRAFT_IDS_MAX: Final = 64
+"""What one message may ask for; each is answered with up to GOSSIP_BYTES_MAX."""
+GOSSIP_BYTES_MAX: Final = 4_096
+"""Payload of one tree message: an event and its neighbors' heads; larger things travel in chunks on request."""
+GOSSIP_HOPS_MAX: Final = 255
+"""Hops are counted up to here and stay there: a hub that overstates them cannot end a message's way."""
+
+# --- probes -----------------------------------------------------------------------------------------------------
+PROBE_HOPS_MAX: Final = 1
+"""How often a PING_REQ is passed on: once, so that whoever asks causes at most three messages more."""
+PROBES_PER_SECOND: Final = 16
+"""PING_REQs that one link may make us serve; a neighbor of 8 who suspects 5 at once asks 15 times."""
+REFUTATION_STEP_MAX: Final = 64
+"""How far ahead of what is known a refutation number is believed; without it one lie would use the numbers up."""
+
+TREE_QUEUE_BYTES_MAX: Final = 131_072
+"""What may wait for one slow neighbor: half of what a peer may cost in memory; beyond it the link is closed."""
+
 # --- tables -----------------------------------------------------------------------------------------------------
 LINKS_MAX: Final = 32
 """Hard ceiling of links; a HubConfig chooses fewer."""
@@ -76,6 +110,10 @@ KEYS_REMEMBERED_MAX: Final = 2_048
 """Key states that one link is remembered to have carried."""
 CANDIDATES_MAX: Final = 256
 KNOWN_PEERS_MAX: Final = 512
+STORED_PEERS_MAX: Final = 128
+"""Peers that a hub finds again after a restart: at most 410 KB on disk, in hex."""
+STORE_PEERS_US: Final = 30 * SECOND
+"""Peers are stored no more often than this: strangers who come and go must not wear out a memory card."""
 VERIFY_PER_SECOND: Final = 1_000
 """Signatures one link may make us check; 300 authors at 1 Hz need 300."""
 VERIFY_BURST: Final = 1_000
@@ -93,3 +131,5 @@ assert VECTOR_BYTES_MAX + SIGNATURE_BYTES + 16 < SEND_BYTES_MAX < PLAINTEXT_BYTE
 assert max(DIGEST_ENTRIES_MAX, TAGS_MAX, MESSAGES_PER_FRAME_MAX) <= ITEMS_MAX
 assert BLOCK_SAMPLES_MAX * DIMENSIONS_MAX * 2 < VECTOR_BYTES_MAX + 1
 assert AGE_MS_MAX >= LEASE_MS_MAX
+assert GOSSIP_BYTES_MAX + GOSSIP_ID_BYTES_MAX + 64 < SEND_BYTES_MAX
+assert IHAVE_IDS_MAX * IHAVE_ENTRY_BYTES + 8 < SEND_BYTES_MAX

@@ -7,6 +7,7 @@ link and what waits coalesces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -41,14 +42,20 @@ from protocol.inputs import (
 from protocol.membership import liveness, views
 from protocol.membership.addresses import AddressBook
 from protocol.membership.liveness import Liveness, LivenessConfig
+from protocol.membership.overlay import Overlay
+from protocol.membership.overlay_values import OverlayConfig
+from protocol.membership.pulses import slot
 from protocol.membership.views import Views, ViewsConfig
+from protocol.neighborhood import Neighborhood, within
 from protocol.port import Outbox, Port, link_statistics
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
-from protocol.statistics import NodeStatistics
+from protocol.statistics import NodeStatistics, OpinionStatistics
 from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
+from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
 from protocol.wire.messages import Message, decode_frame
+from protocol.wire.probing import Nack, PingReq, ProbeAck, Refute, Suspect
 from protocol.wire.records import VectorRecord
 
 TICK: TimerKey = ("tick",)
@@ -61,6 +68,7 @@ class NodeConfig:
 
     agent: str = "meshnode/0.1"
     views: ViewsConfig = field(default_factory=ViewsConfig)
+    overlay: OverlayConfig = field(default_factory=lambda: OverlayConfig(shuffle_small=False))
     liveness: LivenessConfig = field(default_factory=LivenessConfig)
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
 
@@ -82,13 +90,15 @@ class Node:
         self.author = identity.author
         self._rng = rng.child("node")
         self._views = Views(self.author, self.config.views, rng.child("views"))
-        self._liveness = Liveness(self.config.liveness)
+        self._liveness = Liveness(self.config.liveness, self.author, rng.child("liveness"))
         self._vectors = Vectors(mesh.mesh_id, self.author, verifier, self._gate, self.config.vectors)
         self._book = AddressBook(mesh.mesh_id, identity, verifier, rng.child("book"))
         self._voice = Voice(mesh.mesh_id, identity, rng.child("voice"), self._gate)
         self._lookout = Lookout()
         self._outbox = Outbox(self._vectors, self._liveness)
         self._ports = self._outbox.ports
+        overlay = Overlay(self.author, within(self.config.overlay, self.config.views), rng.child("overlay"))
+        self._hood = Neighborhood(overlay, self._views, self._book, self._outbox, self._vectors.keys)
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
@@ -126,6 +136,10 @@ class Node:
                 gone = [effect] if gone is None else [*gone, effect]
         if gone is not None:
             self._close(gone, now, effects)
+        while self._hood.todo:
+            gone = self._hood.settle(now, effects)
+            if gone:
+                self._close(gone, now, effects)
         vectors = self._vectors
         if self._signed_boot != vectors.boot:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
@@ -173,9 +187,9 @@ class Node:
                     self._outbox.announce(now, effects)
                 return effects
             case PeerSeen(name, addresses, expected):
-                return self._views.seen(name, addresses, expected, now)
+                return self._hood.seen(name, addresses, expected, now)
             case DialFailed(dial, reason, address):
-                return self._views.dial_failed(dial, reason, address, now)
+                return self._hood.dial_failed(dial, reason, address, now)
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
                 self._vectors.utc_offset_ms = utc_ms - now // MS if known else None
@@ -210,6 +224,7 @@ class Node:
             except RemoteProtocolError as fault:
                 effects.append(Drop(None, fault.reason, "stored key state"))
         self._listen(started.listen)
+        effects += self._hood.restore(started.peers, now)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
@@ -220,7 +235,7 @@ class Node:
 
     def _relocated(self, listen: tuple[tuple[str, int], ...], now: Instant) -> list[Effect]:
         self._listen(listen)
-        effects = self._views.network_changed(now)
+        effects = self._hood.network_changed(now)
         if self._book.own is not None:
             own = wire.PeerRecord(self.identity.key_state.encoded, *self._book.own)
             self._outbox.broadcast("peers", wire.Peers((own,)), now, effects)
@@ -238,18 +253,19 @@ class Node:
             refused: list[Effect] = [Drop(up.link, fault.reason), Disconnect(up.link, fault.close_code, fault.reason)]
             self._vectors.link_down(up.link, now)
             if up.dial is not None:
-                return refused + self._views.dial_failed(up.dial, fault.reason, up.address, now)
+                return refused + self._hood.dial_failed(up.dial, fault.reason, up.address, now)
             return refused
         if up.dial is not None:
             self._views.dial_ended(up.dial)
         state = learnt.current
         effects = stored + self._views.link_up(up.link, state.author, up.initiator, up.address, now)
+        self._hood.linked(state.author, now, initiator=up.initiator)
         if up.link not in self._views.links:
             self._vectors.link_down(up.link, now)
             return effects
         port = self._ports[up.link] = Port(state.author, up.initiator, now)
         port.control["hello"] = wire.Hello(self._vectors.boot, self._book.own, self.config.agent)
-        effects += self._liveness.link_up(up.link, now)
+        effects += self._liveness.link_up(up.link, state.author, now)
         effects.append(Emit(LinkNews(up.link, state.author, up=True)))
         self._outbox.flush(up.link, now, effects)
         return effects
@@ -259,7 +275,8 @@ class Node:
         effects = self._views.link_down(link, code, now)
         if port is None:
             return effects
-        self._liveness.link_down(link)
+        self._hood.lost(port.peer, code, now)
+        self._liveness.link_down(link, code, now)
         self._vectors.link_down(link, now)
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
@@ -280,8 +297,8 @@ class Node:
         port = self._ports.get(link)
         if port is None:
             return [Drop(link, Reason.UNKNOWN_LINK)]
-        self._liveness.heard(link, now)
-        effects: list[Effect] | None = None
+        told = self._liveness.heard(link, now)
+        effects: list[Effect] | None = self._tell(told, now) if told else None
         received = self._received
         for message in decoded:
             kind = type(message)
@@ -320,6 +337,7 @@ class Node:
                 self._outbox.flush(link, now, effects)
             case wire.Pong(token):
                 self._liveness.pong(link, token, now)
+                self._hood.measured(port, self._liveness.rtt_us(link), now)
             case wire.Keys():
                 effects = vectors.receive_keys(link, message, now)
                 self._notice(effects, now)
@@ -331,8 +349,17 @@ class Node:
                 vectors.receive_graft(link, message)
             case wire.Neighbors(authors):
                 port.neighbors = authors
+                self._liveness.neighbors(link, authors)
+                self._hood.announced(port, now)
             case wire.Peers():
-                effects = self._peers(link, port, message, now)
+                effects = self._hood.introduced(link, port, message, now)
+            case wire.Gossip() | wire.IHave() | wire.TreeGraft() | wire.TreePrune():
+                raise RemoteProtocolError(Reason.UNKNOWN_MESSAGE)  # this version has no events yet
+            case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
+                effects = self._hood.receive(link, port, message, now)
+            case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
+                effects, told = self._liveness.receive(link, message, now)
+                effects += self._tell(told, now)
             case wire.Hello():
                 effects = self._hello(link, port, message, now)
             case wire.Bye(code):
@@ -351,7 +378,7 @@ class Node:
             assert state is not None
             record = self._book.learn(state, *hello.addresses)
             if record is not None:
-                effects += self._views.told(port.peer, record.addresses, now)
+                effects += self._hood.told(port.peer, record.addresses, now)
         port.open = True
         port.agent = hello.agent
         self._liveness.opened(link)
@@ -360,19 +387,6 @@ class Node:
         if introduction is not None:
             port.control["peers"] = introduction
         self._outbox.announce(now, effects)
-        return effects
-
-    def _peers(self, link: LinkId, port: Port, message: wire.Peers, now: Instant) -> list[Effect]:
-        if now - port.introduced_at < SECOND:
-            return [Drop(link, Reason.ADDRESS_LIMIT)]
-        port.introduced_at = now
-        learnt = [
-            self._book.learn_peer(peer, self._vectors.keys.get, self._vectors.keys.same) for peer in message.records
-        ]
-        effects: list[Effect] = []
-        for record in learnt:  # only once all of them have proven good: a fault above undoes nothing
-            if record is not None:
-                effects += self._views.told(record.author, record.addresses, now)
         return effects
 
     def _notice(self, effects: list[Effect], now: Instant) -> None:
@@ -384,12 +398,22 @@ class Node:
                     if held is not None:
                         self._lookout.roll.heard(event.author, held.made_at, held.record.cadence_ms, now)
 
+    def _tell(self, told: Sequence[tuple[LinkId, Message]], now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for link, message in told:
+            port = self._ports.get(link)
+            if port is not None and port.open and (port.writable or type(message) is not wire.Beat):
+                port.control[slot(message)] = message  # a full link needs no BEAT
+        for link in dict.fromkeys(link for link, _ in told):
+            self._outbox.flush(link, now, effects)
+        return effects
+
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
         if key == TICK:
             self._lookout.presence(self.author, self._ports, now)
-            return [*self._vectors.tick(now), SetTimer(TICK, now + SECOND)]
+            return [*self._vectors.tick(now), *self._hood.keep(now), SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
             if held is not None:
@@ -398,14 +422,11 @@ class Node:
             return effects
         if key == liveness.TIMER:
             effects, beats = self._liveness.tick(now)
-            for link, beat in beats:
-                port = self._ports[link]
-                if port.open and (port.writable or type(beat) is wire.Ping):  # a full link needs no BEAT
-                    port.control["beat"] = beat
-                    self._outbox.flush(link, now, effects)
-            return effects
+            return effects + self._tell(beats, now)
         if key == views.TIMER:
             return self._views.plan(now)
+        if key[0] == "overlay":
+            return self._hood.timer(key, now)
         if key == PENDING_TIMER:
             return self._vectors.pending_timer(now)
         if key[0] == "flush":
@@ -458,6 +479,10 @@ class Node:
             dict(self._drops),
             {kind.__name__: count for kind, count in self._received.items()},
             {kind.__name__: count for kind, count in self._outbox.sent.items()},
+            self._hood.statistics(),
+            tuple(
+                OpinionStatistics(one.author, one.state.value, one.since, one.why) for one in self._liveness.opinions()
+            ),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from protocol import limits
@@ -12,6 +13,7 @@ from protocol.gossip.vectors import Vectors
 from protocol.ids import AuthorId, LinkId
 from protocol.membership.liveness import Liveness
 from protocol.statistics import LinkStatistics
+from protocol.wire import joining
 from protocol.wire import messages as wire
 from protocol.wire.messages import Message
 
@@ -31,6 +33,8 @@ class Port:
     agent: str = ""
     neighbors: tuple[AuthorId, ...] = ()
     introduced_at: Instant = -(1 << 62)
+    announced: tuple[AuthorId, ...] | None = None
+    records_due: Instant = -(1 << 62)
     control: dict[str, Message] = field(default_factory=dict)
 
 
@@ -40,6 +44,7 @@ class Outbox:
     def __init__(self, vectors: Vectors, liveness: Liveness) -> None:
         self.ports: dict[LinkId, Port] = {}
         self.sent: dict[type[Message], int] = {}
+        self.members: Container[AuthorId] | None = None  # who counts as a neighbor; None: every open link's peer
         self._vectors = vectors
         self._liveness = liveness
         self._wake: dict[LinkId, Instant] = {}
@@ -71,9 +76,15 @@ class Outbox:
         self.flush(link, now, effects)
 
     def announce(self, now: Instant, effects: list[Effect]) -> None:
-        """Tell all neighbors who our neighbors are."""
-        authors = sorted(port.peer for port in self.ports.values() if port.open)
-        self.broadcast("neighbors", wire.Neighbors(tuple(authors[: limits.NEIGHBORS_MAX])), now, effects)
+        """Tell all neighbors who our neighbors are, where they do not know it already."""
+        members = self.members
+        peers = (port.peer for port in self.ports.values() if port.open)
+        authors = tuple(sorted(peer for peer in peers if members is None or peer in members)[: limits.NEIGHBORS_MAX])
+        for link, port in self.ports.items():
+            if port.open and port.announced != authors:
+                port.announced = authors
+                port.control["neighbors"] = wire.Neighbors(authors)
+                self.flush(link, now, effects)
 
     def broadcast(self, kind: str, message: Message, now: Instant, effects: list[Effect]) -> None:
         """Say the same on every open link."""
@@ -94,7 +105,7 @@ class Outbox:
             port.control.clear()
             room -= control_bytes(first)
         out = first
-        if port.open:
+        if port.open and (self.members is None or port.peer in self.members):
             out, due = self._vectors.collect(link, room, now)
             if first:
                 out = first + out
@@ -117,7 +128,13 @@ def control_bytes(control: list[Message]) -> int:
     size = 0
     for message in control:
         if type(message) is wire.Peers:
-            size += sum(len(r.key_state) + len(r.signed) + 80 for r in message.records)
+            size += record_bytes(message.records)
+        elif type(message) is joining.ForwardJoin:
+            size += 48 + record_bytes((message.peer,))
+        elif type(message) is joining.Shuffle:
+            size += 48 + record_bytes((message.origin, *message.peers))
+        elif type(message) is joining.ShuffleAnswer:
+            size += 48 + record_bytes(message.peers)
         elif type(message) is wire.Neighbors:
             size += 34 * len(message.authors)
         elif type(message) is wire.Hello:
@@ -125,6 +142,11 @@ def control_bytes(control: list[Message]) -> int:
         else:
             size += 16
     return size
+
+
+def record_bytes(records: Iterable[wire.PeerRecord]) -> int:
+    """An upper bound of the encoded size of peer records."""
+    return sum(len(record.key_state) + len(record.signed) + 80 for record in records)
 
 
 def link_statistics(link: LinkId, port: Port, pulse: Liveness, lane: Lane | None, now: Instant) -> LinkStatistics:

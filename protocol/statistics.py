@@ -50,6 +50,51 @@ class AuthorStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighborStatistics:
+    """One neighbor; ``initiator`` if we dialled it, ``known_at`` since when it is known without a break in memory.
+
+    ``why``: ``chosen``, ``came``, ``nearest`` or ``back after long``.
+    """
+
+    peer: AuthorId
+    initiator: bool
+    since: Instant
+    known_at: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExileStatistics:
+    """One peer that is looked for. ``why``: ``lost`` (a link broke) or ``no answer``."""
+
+    peer: AuthorId
+    lost_at: Instant
+    why: str
+    dials: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayStatistics:
+    """``small``: everybody known is linked, no views are kept. ``reserve`` counts peers known beyond ``passive``."""
+
+    small: bool
+    neighbors: tuple[NeighborStatistics, ...]
+    passive: tuple[AuthorId, ...]
+    reserve: int
+    exiles: tuple[ExileStatistics, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionStatistics:
+    """What this hub thinks of one that is or was a neighbor: ``alive``, ``suspect``, ``unreachable`` or ``left``."""
+
+    peer: AuthorId
+    state: str
+    since: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatistics:
     """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
 
@@ -71,3 +116,5 @@ class NodeStatistics:
     drops: dict[str, int]
     received: dict[str, int]
     sent: dict[str, int]
+    overlay: OverlayStatistics
+    opinions: tuple[OpinionStatistics, ...]

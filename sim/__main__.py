@@ -1,4 +1,4 @@
-"""``python -m sim``: play a scenario, search many seeds for a broken invariant, compare two traces."""
+"""``python -m sim``: play a scenario, run a published experiment again, search many seeds, compare two traces."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import TextIO, cast
 import click
 
 from protocol.bars import all_met, report, text
-from sim import keys, network, swarm
+from sim import keys, network, papers, swarm
+from sim.plot import svg
 from sim.scenarios import SCENARIOS
 from sim.scenarios.crowd import Crowd, Played
+from sim.scenarios.office import Office
 from sim.trace import diff
 from sim.world import SafetyViolation
 
@@ -44,7 +46,9 @@ def run(scenario: str, seed: int, as_json: bool, lane: str, crypto: str, trace: 
     """Play SCENARIO once; exit 1 if a bar is missed or an invariant broken."""
     if scenario not in SCENARIOS:
         raise click.BadParameter(f"{scenario} is none of {', '.join(SCENARIOS)}", param_hint="SCENARIO")
-    crowd = replace(SCENARIOS[scenario], lane=cast(network.Lane, lane), crypto=cast(keys.Lane, crypto))
+    crowd = SCENARIOS[scenario]
+    if isinstance(crowd, Crowd):  # a field of machines has no lanes
+        crowd = replace(crowd, lane=cast(network.Lane, lane), crypto=cast(keys.Lane, crypto))
     again = f"python -m sim run {scenario} --seed {seed} --lane {lane} --crypto {crypto}"
     began = _cpu_s()
     try:
@@ -59,7 +63,7 @@ def run(scenario: str, seed: int, as_json: bool, lane: str, crypto: str, trace: 
         sys.exit(1)
 
 
-def _print_played(crowd: Crowd, played: Played, seed: int, cpu_s: float, as_json: bool) -> None:
+def _print_played(crowd: Crowd | Office, played: Played, seed: int, cpu_s: float, as_json: bool) -> None:
     speed = {
         "events": played.events,
         "steps": played.steps,
@@ -80,6 +84,59 @@ def _print_broken(broken: SafetyViolation, again: str, as_json: bool) -> None:
         told = {"seed": broken.seed, "now_us": broken.now, "node": broken.node, "violation": broken.what}
         click.echo(json.dumps(report([], **told, again=again)))
     click.echo(f"broken: {broken}\nagain: {again}", err=True)
+
+
+@main.command("papers")
+@click.argument("name", type=click.Choice(sorted(papers.PAPERS)))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds (default: as many as the claim asks for).")
+@click.option("--first", type=int, default=1, show_default=True, help="The first of them.")
+@click.option("--nodes", type=click.IntRange(4), help="How many members (default: as many as the claim asks for).")
+@click.option("--part", "parts", multiple=True, help="Only this part of the paper; may be repeated.")
+@click.option("--quick", is_flag=True, help="Shorter rounds: for trying things, not for claims.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Seeds run in so many processes.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the figures as SVG.")
+def run_paper(
+    name: str,
+    as_json: bool,
+    seeds: int | None,
+    first: int,
+    nodes: int | None,
+    parts: tuple[str, ...],
+    quick: bool,
+    jobs: int,
+    plot: Path | None,
+) -> None:
+    """Run the published experiment NAME again, ours beside theirs; exit 1 if a bar is missed."""
+    paper = papers.load(name)
+    unknown = [part for part in parts if part not in paper.PARTS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(paper.PARTS)}", param_hint="--part")
+    began = _cpu_s()
+    plan = papers.Plan(
+        seeds=seeds,
+        first=first,
+        nodes=nodes,
+        quick=quick,
+        jobs=jobs,
+        parts=parts,
+        say=lambda line: click.echo(f"{_cpu_s() - began:7.1f} s CPU  {line}", err=True),
+    )
+    found = paper.run(plan)
+    if plot is not None and found.picture is not None:
+        plot.write_text(svg(found.picture), encoding="utf-8")
+    asked = " ".join(sys.argv[2:] or [name])
+    if as_json:
+        more = {"paper": name, "conditions": found.conditions, "tables": found.tables, "again": asked}
+        click.echo(json.dumps(report(found.bars, **more, cpu_s=round(_cpu_s() - began, 1))))
+    else:
+        for title, rows in found.tables.items():
+            click.echo(f"{title}\n{papers.table(rows)}\n")
+        click.echo("\n".join(f"{what}: {value}" for what, value in found.conditions.items()))
+        click.echo(text(found.bars))
+    if not all_met(found.bars):
+        click.echo(f"again: python -m sim papers {asked}", err=True)
+        sys.exit(1)
 
 
 @main.command("swarm")
@@ -127,9 +184,9 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
 
 
 def _cpu_s() -> float:
-    """CPU seconds of this process; only ever printed."""
+    """CPU seconds of this process and of those that it has waited for; only ever printed."""
     spent = os.times()
-    return spent.user + spent.system
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Address, CommonsGrant, Input
 from protocol.node import Node
 from protocol.timers import TimerTable
+from protocol.wire.messages import PeerRecord
 from sim.persons import Person
 from sim.stream import End
 
@@ -33,6 +34,7 @@ class Storage:
 
     boot: int = 0
     key_states: dict[AuthorId, bytes] = field(default_factory=dict)
+    peers: tuple[PeerRecord, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -26,6 +26,7 @@ from protocol.effects import (
     SetTimer,
     StoreBoot,
     StoreKeyState,
+    StorePeers,
 )
 from protocol.identity import Mesh, open_mesh
 from protocol.ids import AuthorId
@@ -107,6 +108,7 @@ class World:
             Disconnect: lambda host, effect: self.network.disconnect(host, effect.link, effect.code),
             StoreBoot: self._store_boot,
             StoreKeyState: self._store_key_state,
+            StorePeers: self._store_peers,
         }
 
     # --- hubs ---------------------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ class World:
         host.machine = host.node if wrap is None else wrap(host.node, host)
         host.restart = lambda: self._start(host, rng, node_config, wrap)
         stored = tuple(host.storage.key_states[author] for author in sorted(host.storage.key_states))
-        self.give(host, host.life, Started(host.storage.boot, stored, (host.address,)))
+        self.give(host, host.life, Started(host.storage.boot, stored, (host.address,), host.storage.peers))
         if life_rng.child("date").chance(self.config.dated):
             error_ms = life_rng.child("date error").between(-100, 100)
             self.give(host, host.life, UtcObserved(EPOCH_UTC_MS + self.now // MS + error_ms, 100))
@@ -335,6 +337,9 @@ class World:
 
     def _store_key_state(self, host: Host, effect: StoreKeyState) -> None:
         host.storage.key_states[effect.author] = effect.encoded
+
+    def _store_peers(self, host: Host, effect: StorePeers) -> None:
+        host.storage.peers = effect.peers
 
     def _on_signed(self, author: AuthorId, message: bytes) -> None:
         host = self.authors.get(author)

@@ -126,7 +126,9 @@ def peers(config_path: Path | None, state_dir: Path | None, as_json: bool) -> No
     """Links and lost peers."""
     answer = ask(_state_dir(config_path, state_dir), {"cmd": "status"})
     if as_json:
-        click.echo(json.dumps({key: answer[key] for key in ("links", "exiles", "known_peers", "mdns")}))
+        click.echo(
+            json.dumps({key: answer[key] for key in ("links", "exiles", "overlay", "opinions", "known_peers", "mdns")})
+        )
         return
     from meshnode.cli.show import peers_text
 

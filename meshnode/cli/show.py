@@ -76,6 +76,12 @@ def status_text(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _lost_text(exile: dict[str, Any] | None) -> str:
+    if exile is None:
+        return "lost"
+    return f"{exile['why']}, {exile['lost_s']:.0f} s ago"
+
+
 def peers_text(status: dict[str, Any]) -> str:
     """Links and lost peers for a terminal."""
     lines = [
@@ -84,8 +90,18 @@ def peers_text(status: dict[str, Any]) -> str:
         f"{'dialled by us' if link['dialled_by_us'] else 'dialled by it'}  {link['agent']}"
         for link in status["links"]
     ]
-    lines += [f"{exile[:10]}  lost; being dialled" for exile in status["exiles"]]
-    lines.append(f"{len(status['links'])} links, {status['known_peers']} peers known")
+    views = status["overlay"]
+    why = {line["peer"]: line for line in views["exiles"]}
+    lines += [f"{exile[:10]}  {_lost_text(why.get(exile))}; being dialled" for exile in status["exiles"]]
+    lines += [
+        f"{line['peer'][:10]}  {line['state']}{', ' + line['why'] if 'why' in line else ''}, {line['since_s']:.0f} s"
+        for line in status["opinions"]
+        if line["state"] != "alive"
+    ]
+    if not views["small"]:
+        lines += [f"{line['peer'][:10]}  neighbor: {line['why']}" for line in views["neighbors"]]
+    size = "everybody is linked" if views["small"] else f"{len(views['passive'])} in the passive view"
+    lines.append(f"{len(status['links'])} links, {status['known_peers']} peers known, {size}")
     mdns = status["mdns"]
     if mdns is not None:
         visible = "visible" if mdns["announced"] else f"not visible ({mdns['fault']})"

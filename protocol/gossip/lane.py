@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protocol.clock import SECOND, Instant
+from protocol.gossip.scope import Bucket
 from protocol.gossip.shelf import Number
 from protocol.ids import AuthorId
 from protocol.limits import KEYS_REMEMBERED_MAX, PENDING_PER_LINK_MAX, WANTED_KEYS_MAX
@@ -55,6 +56,7 @@ class Lane:
     grafts: dict[bytes, None] = field(default_factory=dict)
     grafted: dict[AuthorId, Instant] = field(default_factory=dict)
     digest_due: bool = False
+    bucket: Bucket | None = None
     pending: dict[AuthorId, Pending] = field(default_factory=dict)
 
     def forget(self, author: AuthorId) -> None:

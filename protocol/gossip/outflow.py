@@ -13,6 +13,7 @@ from protocol.clock import MS, Duration, Instant
 from protocol.errors import Reason
 from protocol.gossip.keys import KeyBook
 from protocol.gossip.lane import Lane
+from protocol.gossip.scope import Bucket, Scope
 from protocol.gossip.shelf import Held, Shelf
 from protocol.ids import AuthorId
 from protocol.wire.messages import Digest, DigestEntry, Graft, Keys, Message, Prune, Vector, WantKeys
@@ -30,12 +31,15 @@ class Gate(Protocol):
 class Outflow:
     """Reads shelf, keys and lanes; changes lanes only."""
 
-    def __init__(self, author: AuthorId, shelf: Shelf, keys: KeyBook, gate: Gate, spacing_us: Duration) -> None:
+    def __init__(
+        self, author: AuthorId, shelf: Shelf, keys: KeyBook, gate: Gate, spacing_us: Duration, scope: Scope
+    ) -> None:
         self._author = author
         self._shelf = shelf
         self._keys = keys
         self._gate = gate
         self._spacing_us = spacing_us
+        self._scope = scope
 
     def collect(self, lane: Lane, room: int, now: Instant) -> tuple[list[Message], Instant | None]:
         """What may leave on a writable link now, within ``room`` bytes, and when more falls due (None: on news)."""
@@ -69,7 +73,10 @@ class Outflow:
     def _collect_vectors(self, lane: Lane, room: int, messages: list[Message], now: Instant) -> Instant | None:
         next_due: Instant | None = None
         spacing = self._spacing_us
+        bucket = self._bucket(lane, now)
         for author in list(lane.dirty):
+            if bucket is not None and (ready := bucket.ready_at(now)) > now:
+                return ready if next_due is None else min(next_due, ready)
             due = lane.sent_at.get(author, _NEVER) + spacing
             if due > now:
                 next_due = due if next_due is None else min(next_due, due)
@@ -88,10 +95,22 @@ class Outflow:
             lane.sent_at[author] = now
             messages.append(Vector(held.signed, held.signature, held.age_us(now) // MS))
             room -= len(held.signed) + 96
+            if bucket is not None:
+                bucket.spend(len(held.signed) + 96)
         return next_due
 
+    def _bucket(self, lane: Lane, now: Instant) -> Bucket | None:
+        if self._scope.whole:
+            lane.bucket = None
+        elif lane.bucket is None:
+            lane.bucket = self._scope.bucket(now)
+        return lane.bucket
+
     def _refused(self, held: Held, now: Instant) -> bool:
-        own = held.record.author == self._author
+        author = held.record.author
+        if not self._scope.whole and not self._scope.carries(author):
+            return True
+        own = author == self._author
         purpose = "publish" if own else "relay"
         return self._gate(purpose, held.record, held.lease_left_us(now), own=own) is not None
 

@@ -7,7 +7,7 @@ times as many marks.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,9 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __iter__(self) -> Iterator[AuthorId]:
+        return iter(self._held)
 
     def authors(self) -> list[AuthorId]:
         """Authors of held vectors, in order of arrival."""

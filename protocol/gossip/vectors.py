@@ -10,7 +10,7 @@ memory is bounded by authors and links.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol import limits
 from protocol.clock import MS, SECOND, Instant, hlc_utc_ms
@@ -20,6 +20,7 @@ from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.gossip.keys import KeyBook, Learnt
 from protocol.gossip.lane import Lane, Offer, Pending
 from protocol.gossip.outflow import Gate, Outflow
+from protocol.gossip.scope import Scope, ScopeConfig
 from protocol.gossip.shelf import Held, Shelf
 from protocol.ids import AuthorId, LinkId, MeshId
 from protocol.wire.messages import (
@@ -48,6 +49,7 @@ class VectorsConfig:
     spacing_us: int = limits.SPACING_US
     verify_per_second: int = limits.VERIFY_PER_SECOND
     verify_burst: int = limits.VERIFY_BURST
+    scope: ScopeConfig = field(default_factory=ScopeConfig)
 
 
 class Vectors:
@@ -61,7 +63,8 @@ class Vectors:
         self._config = config
         self.keys = KeyBook(mesh_id)
         self.shelf = Shelf()
-        self._outflow = Outflow(author, self.shelf, self.keys, gate, config.spacing_us)
+        self.scope = Scope(config.scope, self._linked)
+        self._outflow = Outflow(author, self.shelf, self.keys, gate, config.spacing_us, self.scope)
         self.lanes: dict[LinkId, Lane] = {}
         self._peers: dict[LinkId, AuthorId] = {}
         self._eager: dict[AuthorId, tuple[LinkId, ...]] = {}
@@ -192,6 +195,8 @@ class Vectors:
         if eager is None:
             eager = self._eager[author] = tuple(
                 [link for link, lane in self.lanes.items() if lane.peer != author and author not in lane.lazy]
+                if self.scope.whole or self.scope.carries(author)
+                else ()
             )
         return eager
 
@@ -452,8 +457,11 @@ class Vectors:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: Instant) -> list[Effect]:
-        """Once a second: end leases, make digests due."""
+        """Once a second: end leases, look who is covered, make digests due."""
         self._expire(now)
+        utc_ms = None if self.utc_offset_ms is None else now // MS + self.utc_offset_ms
+        if self.scope.look(self.shelf, utc_ms, now):
+            self._eager.clear()
         for link, lane in self.lanes.items():
             lane.sweep(now)
             if lane.lazy:

@@ -81,6 +81,34 @@ class AddressBook:
             return None  # an honest hub may not have heard of the rotation yet
         return self.learn(state, peer.signed, peer.signature)
 
+    def record(self, author: AuthorId) -> PeerRecord | None:
+        """What is passed on of one author, oneself included."""
+        if author == self._identity.author:
+            return None if self.own is None else PeerRecord(self._identity.key_state.encoded, *self.own)
+        known = self._records.get(author)
+        return None if known is None else known[1]
+
+    def author_of(
+        self,
+        peer: PeerRecord,
+        known: Callable[[AuthorId], KeyState | None],
+        same: Callable[[bytes], KeyState | None],
+    ) -> tuple[AuthorId | None, AddressesRecord | None]:
+        """Whose record this is, after it was checked, and the record if it says something new. Nobody's, if nothing
+        newer is known of its author and its key was rotated away.
+
+        Raises:
+            RemoteProtocolError: as ``learn_peer``.
+        """
+        held = next((author for author, (_, other) in self._records.items() if other == peer), None)
+        if held is not None:
+            return held, None
+        record = self.learn_peer(peer, known, same)
+        if record is not None:
+            return record.author, record
+        author = decode_addresses(self._mesh_id, peer.signed).author
+        return (author if author in self._records else None), None
+
     def introduce(self, to: AuthorId) -> Peers | None:
         """A few others, at random, for a hub that has just come."""
         others = [author for author in self._records if author != to]

@@ -88,6 +88,9 @@ class Views:
     _dials: dict[int, _Target] = field(default_factory=dict)
     _own: dict[Address, None] = field(default_factory=dict)
     leaving: bool = False
+    small: bool = True
+    sought: int = 6
+    wanted: dict[AuthorId, bool] = field(default_factory=dict)
     _dial_count: int = 0
     _evicted_at: Instant = -(1 << 62)
     _unknown_at: Instant = -(1 << 62)
@@ -143,6 +146,11 @@ class Views:
         for name in [n for n, t in self._names.items() if set(t.addresses) & set(addresses)]:
             del self._names[name]
         return self.plan(now)
+
+    def known_at(self, author: AuthorId) -> tuple[Address, ...]:
+        """Where ``author`` can be dialled; empty if nobody knows."""
+        target = self._peers.get(author)
+        return () if target is None else target.addresses
 
     def listening(self, addresses: tuple[Address, ...]) -> None:
         """Where this hub can be reached itself; what was learnt of own addresses before is void."""
@@ -224,6 +232,7 @@ class Views:
         return self.rng.choice(settled)
 
     def _settle(self, peer: AuthorId, address: Address | None, now: Instant) -> None:
+        self.wanted.pop(peer, None)
         target = self._peers.get(peer)
         if target is None:
             if not self._room():
@@ -280,6 +289,20 @@ class Views:
         if target is not None:
             target.dial = None
 
+    def dialled(self, dial: int) -> AuthorId | None:
+        """Whom a dial under way is for, if that is known."""
+        target = self._dials.get(dial)
+        return None if target is None else target.author
+
+    def want(self, peer: AuthorId, now: Instant, *, urgent: bool) -> tuple[bool, list[Effect]]:
+        """The overlay wants a link with ``peer``; False if nobody knows where it is. While the mesh is small every
+        known peer has its turn anyway, and so has this one."""
+        target = self._peers.get(peer)
+        if not self.small and not self.leaving and (target is None or not target.addresses):
+            return False, []
+        self.wanted[peer] = urgent
+        return True, [] if self.small else self.plan(now)
+
     def network_changed(self, now: Instant) -> list[Effect]:
         """Addresses changed: everybody who is lost is worth a dial at once."""
         for target in [*self._peers.values(), *self._names.values()]:
@@ -307,17 +330,19 @@ class Views:
             return []
         linked = {state.peer for state in self.links.values()}
         alone = len(self.links) < 2
-        short = len(self.links) < self.config.links_target
-        free = (self.config.parallel_alone if alone else self.config.parallel) - len(self._dials)
+        short = len(self.links) < (self.config.links_target if self.small else self.sought)
+        parallel = self.config.parallel if self.small and not alone else self.config.parallel_alone
+        free = parallel - len(self._dials)
         effects: list[Effect] = []
         waiting: list[Instant] = []
+        lost = not short and any(known.lost_at is not None for known in self._peers.values())
+        pause = self.config.retry_us if lost else self.config.explore_us
         for target in self._wanted(linked, short):
             if target.dial is not None:
                 continue
-            due = target.next_at
+            due = target.next_at if target.author not in self.wanted or self.small else now
             if target.author is None and not short:
-                lost = any(known.lost_at is not None for known in self._peers.values())
-                due = max(due, self._unknown_at + (self.config.retry_us if lost else self.config.explore_us))
+                due = max(due, self._unknown_at + pause)
             if due > now:
                 waiting.append(due)
             elif free > 0:
@@ -330,6 +355,9 @@ class Views:
         return effects
 
     def _wanted(self, linked: set[AuthorId], short: bool) -> list[_Target]:
+        if not self.small:  # the overlay decides whom this hub is linked with
+            known = [self._peers[peer] for peer in self.wanted if peer in self._peers and peer not in linked]
+            return [*(target for target in known if target.addresses), *self._names.values()]
         targets = [t for a, t in self._peers.items() if a not in linked and t.addresses and (short or t.linked_once)]
         if not short:
             # A full hub still seeks whom it has lost by a glitch, but not whom it left on purpose.
@@ -341,5 +369,6 @@ class Views:
         self._dial_count += 1
         target.dial = self._dial_count
         self._dials[self._dial_count] = target
-        timeout = self.config.dial_timeout_alone_us if alone else self.config.dial_timeout_us
+        urgent = (target.author is not None and self.wanted.pop(target.author, False)) or alone
+        timeout = self.config.dial_timeout_alone_us if urgent else self.config.dial_timeout_us
         return Connect(self._dial_count, target.addresses, target.author, timeout)

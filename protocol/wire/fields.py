@@ -36,6 +36,13 @@ def text(value: Value, name: str, high: int) -> str:
     return value
 
 
+def boolean(value: Value, name: str) -> bool:
+    """True or false."""
+    if type(value) is not bool:
+        raise DecodeError(Reason.WRONG_TYPE, f"{name} is not a boolean")
+    return value
+
+
 def array(value: Value, name: str, low: int, high: int) -> tuple[Value, ...]:
     """An array of low..high elements."""
     if type(value) is not tuple:

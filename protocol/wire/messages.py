@@ -14,7 +14,7 @@ from protocol import limits
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.limits import COUNTER_MAX
-from protocol.wire import fields
+from protocol.wire import fields, joining, probing
 from protocol.wire.codec import Value, decode_for_schema, encode, inspect
 
 
@@ -114,13 +114,7 @@ class Neighbors:
     authors: tuple[AuthorId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRecord:
-    """Where somebody can be reached, provable: key state, signed addresses, signature."""
-
-    key_state: bytes
-    signed: bytes
-    signature: bytes
+PeerRecord = joining.PeerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +124,66 @@ class Peers:
     records: tuple[PeerRecord, ...]
 
 
+@dataclass(slots=True)  # not frozen: a hot one, made by every hub that passes it on
+class Gossip:
+    """A message of the trees, named ``id``; pushed on the shared ``tree`` (0), its author's own (1), or renewing (2)
+    that."""
+
+    id: bytes
+    author: AuthorId
+    hops: int
+    tree: int
+    payload: bytes
+
+
+@dataclass(slots=True)  # not frozen: a hot one
+class IHave:
+    """What the sender holds and does not push: ``entries`` are 4 bytes that end an id and 1 byte of hops each."""
+
+    entries: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TreeGraft:
+    """Push here from now on: the tree of ``author`` (None: the shared one) if ``ids`` is empty, else the trees of the
+    messages whose ids end with these 4 bytes each, and send those messages."""
+
+    author: AuthorId | None
+    ids: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TreePrune:
+    """Do not push here any more what ``author`` sends, or (None) what goes by the shared tree."""
+
+    author: AuthorId | None
+
+
+TreeMessage: TypeAlias = Gossip | IHave | TreeGraft | TreePrune
 Message: TypeAlias = (
-    Vector | Beat | Digest | Ping | Pong | Keys | WantKeys | Prune | Graft | Neighbors | Peers | Hello | Bye
+    Vector
+    | Beat
+    | Digest
+    | Ping
+    | Pong
+    | Keys
+    | WantKeys
+    | Prune
+    | Graft
+    | Neighbors
+    | Peers
+    | Hello
+    | Bye
+    | joining.JoiningMessage
+    | TreeMessage
+    | probing.ProbeMessage
 )
 
 HELLO, BYE, PING, PONG, BEAT, KEYS, WANT_KEYS, VECTOR, DIGEST, PRUNE, GRAFT, NEIGHBORS, PEERS = range(13)
+GOSSIP, IHAVE, TREE_GRAFT, TREE_PRUNE = range(20, 24)
 
 
-def to_value(message: Message) -> Value:
+def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
     """The array that stands for ``message`` on the wire."""
     match message:
         case Vector(signed, signature, age_ms):
@@ -161,11 +207,30 @@ def to_value(message: Message) -> Value:
         case Neighbors(authors):
             return (NEIGHBORS, authors)
         case Peers(records):
-            return (PEERS, tuple((r.key_state, r.signed, r.signature) for r in records))
+            return (PEERS, tuple(joining.record_value(record) for record in records))
         case Hello(boot, addresses, agent):
             return (HELLO, boot, addresses, agent)
         case Bye(code):
             return (BYE, code)
+        case Gossip(id, author, hops, tree, payload):
+            return (GOSSIP, id, author, hops, tree, payload)
+        case IHave(entries):
+            return (IHAVE, entries)
+        case TreeGraft(author, ids):
+            return (TREE_GRAFT, author, ids)
+        case TreePrune(author):
+            return (TREE_PRUNE, author)
+        case (
+            joining.Join()
+            | joining.ForwardJoin()
+            | joining.Neighbor()
+            | joining.NeighborAnswer()
+            | joining.Shuffle()
+            | joining.ShuffleAnswer()
+        ):
+            return joining.to_value(message)
+        case probing.PingReq() | probing.ProbeAck() | probing.Nack() | probing.Suspect() | probing.Refute():
+            return probing.to_value(message)
 
 
 def encode_frame(messages: Sequence[Message]) -> bytes:
@@ -201,9 +266,12 @@ def _message(item: Value) -> Message:
     if type(item) is not tuple or not item:
         raise DecodeError(Reason.WRONG_TYPE, "a message is a non-empty array")
     kind = item[0]
-    if type(kind) is not int or not 0 <= kind < len(_PARSERS):
+    if type(kind) is not int:
         raise DecodeError(Reason.UNKNOWN_MESSAGE)
-    arity, parse = _PARSERS[kind]
+    known = _PARSERS.get(kind)
+    if known is None:
+        raise DecodeError(Reason.UNKNOWN_MESSAGE)
+    arity, parse = known
     if len(item) != arity:
         raise DecodeError(Reason.WRONG_ARITY, f"message {kind}")
     return parse(item)
@@ -270,38 +338,68 @@ def _neighbors(item: tuple[Value, ...]) -> Message:
     return Neighbors(_authors(item[1], limits.NEIGHBORS_MAX))
 
 
-def _peers(item: tuple[Value, ...]) -> Message:
-    records = []
-    for entry in fields.array(item[1], "peers", 1, limits.PEERS_MAX):
-        key_state, signed, signature = fields.array(entry, "peer record", 3, 3)
-        records.append(
-            PeerRecord(
-                fields.binary(key_state, "key_state", 1, limits.KEY_STATE_BYTES_MAX),
-                fields.binary(signed, "addresses", 1, limits.ADDRESSES_BYTES_MAX),
-                fields.binary(signature, "signature", limits.SIGNATURE_BYTES, limits.SIGNATURE_BYTES),
-            )
-        )
-    return Peers(tuple(records))
-
-
 def _token(item: tuple[Value, ...]) -> int:
     return fields.integer(item[1], "token", 0, 0xFFFFFFFF)
 
 
+def _maybe_author(value: Value) -> AuthorId | None:
+    return None if value is None else AuthorId(fields.binary(value, "author", AUTHOR_BYTES, AUTHOR_BYTES))
+
+
+def _gossip(item: tuple[Value, ...]) -> Message:
+    _, name, author, hops, tree, payload = item
+    if type(name) is not bytes:
+        raise DecodeError(Reason.WRONG_TYPE, "id is not a byte string")
+    if len(name) not in (limits.GOSSIP_ID_BYTES_MIN, limits.GOSSIP_ID_BYTES_MAX):
+        raise DecodeError(Reason.OUT_OF_RANGE, "id has neither 16 nor 32 bytes")
+    return Gossip(
+        name,
+        AuthorId(fields.binary(author, "author", AUTHOR_BYTES, AUTHOR_BYTES)),
+        fields.integer(hops, "hops", 1, limits.GOSSIP_HOPS_MAX),
+        fields.integer(tree, "tree", 0, 2),
+        fields.binary(payload, "payload", 1, limits.GOSSIP_BYTES_MAX),
+    )
+
+
+def _packed(value: Value, name: str, size: int, low: int, high: int) -> bytes:
+    packed = fields.binary(value, name, low * size, high * size)
+    if len(packed) % size:
+        raise DecodeError(Reason.OUT_OF_RANGE, f"{name} is not made of {size} bytes each")
+    return packed
+
+
+def _ihave(item: tuple[Value, ...]) -> Message:
+    return IHave(_packed(item[1], "entries", limits.IHAVE_ENTRY_BYTES, 1, limits.IHAVE_IDS_MAX))
+
+
+def _tree_graft(item: tuple[Value, ...]) -> Message:
+    author = _maybe_author(item[1])
+    ids = _packed(item[2], "ids", limits.GOSSIP_TAG_BYTES, 0, limits.TREE_GRAFT_IDS_MAX)
+    if ids and author is not None:
+        raise DecodeError(Reason.OUT_OF_RANGE, "author beside ids")
+    return TreeGraft(author, ids)
+
+
 _BEAT = Beat()
 
-_PARSERS: Final[tuple[tuple[int, Callable[[tuple[Value, ...]], Message]], ...]] = (
-    (4, _hello),
-    (2, lambda item: Bye(fields.integer(item[1], "code", 0, 255))),
-    (2, lambda item: Ping(_token(item))),
-    (2, lambda item: Pong(_token(item))),
-    (1, lambda _item: _BEAT),
-    (2, lambda item: Keys(fields.binary(item[1], "key_state", 1, limits.KEY_STATE_BYTES_MAX))),
-    (2, lambda item: WantKeys(_authors(item[1], limits.WANTED_KEYS_MAX))),
-    (4, _vector),
-    (2, _digest),
-    (2, lambda item: Prune(_tags(item[1]))),
-    (2, lambda item: Graft(_tags(item[1]))),
-    (2, _neighbors),
-    (2, _peers),
-)
+_PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] = {
+    HELLO: (4, _hello),
+    BYE: (2, lambda item: Bye(fields.integer(item[1], "code", 0, 255))),
+    PING: (2, lambda item: Ping(_token(item))),
+    PONG: (2, lambda item: Pong(_token(item))),
+    BEAT: (1, lambda _item: _BEAT),
+    KEYS: (2, lambda item: Keys(fields.binary(item[1], "key_state", 1, limits.KEY_STATE_BYTES_MAX))),
+    WANT_KEYS: (2, lambda item: WantKeys(_authors(item[1], limits.WANTED_KEYS_MAX))),
+    VECTOR: (4, _vector),
+    DIGEST: (2, _digest),
+    PRUNE: (2, lambda item: Prune(_tags(item[1]))),
+    GRAFT: (2, lambda item: Graft(_tags(item[1]))),
+    NEIGHBORS: (2, _neighbors),
+    PEERS: (2, lambda item: Peers(joining.peer_records(item[1], 1))),
+    GOSSIP: (6, _gossip),
+    IHAVE: (2, _ihave),
+    TREE_GRAFT: (3, _tree_graft),
+    TREE_PRUNE: (2, lambda item: TreePrune(_maybe_author(item[1]))),
+    **joining.PARSERS,
+    **probing.PARSERS,
+}

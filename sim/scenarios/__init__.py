@@ -8,6 +8,7 @@ from protocol.clock import MS, SECOND
 from protocol.limits import SPACING_US
 from sim.paths import Quality
 from sim.scenarios.crowd import Crowd
+from sim.scenarios.office import Office
 from sim.stream import RTO_MIN_US
 
 PLAZA: Final = Crowd(name="plaza", about="12 hubs in one room, cut 7 from 5, healed", sizes=(7, 5))
@@ -25,4 +26,6 @@ HUNDRED: Final = Crowd(
     hop_us_bar=SPACING_US + RTO_MIN_US,  # one of twenty segments waits for a retransmission
 )
 
-SCENARIOS: Final[dict[str, Crowd]] = {scenario.name: scenario for scenario in (PLAZA, HUNDRED)}
+OFFICE: Final = Office(name="office", about="two days of an office, messages carried by people who move")
+
+SCENARIOS: Final[dict[str, Crowd | Office]] = {scenario.name: scenario for scenario in (PLAZA, HUNDRED, OFFICE)}

@@ -25,7 +25,12 @@ from tests.conformance.examples.shared import MESH_NAME, Example, plain
 from tests.conformance.reference.crypto import seal
 
 MESH: Final[Mesh] = open_mesh(MESH_NAME)
-NAMES: Final = {"WantKeys": "WANT_KEYS"}
+JOINING: Final = {
+    "ForwardJoin": "FORWARD_JOIN",
+    "NeighborAnswer": "NEIGHBOR_ANSWER",
+    "ShuffleAnswer": "SHUFFLE_ANSWER",
+}
+NAMES: Final = {"WantKeys": "WANT_KEYS", "PingReq": "PING_REQ", "ProbeAck": "PROBE_ACK", **JOINING}
 
 
 def _hex(text: str) -> bytes:

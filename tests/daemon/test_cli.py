@@ -66,7 +66,7 @@ async def test_the_verbs_that_ask_a_running_hub(tmp_path: Path) -> None:
         peers = await meshnode(tmp_path, "peers", "--json", *state)
         assert peers.code == 0
         assert [link["peer"] for link in peers.json()["links"]] == [other.author]
-        assert set(peers.json()) == {"links", "exiles", "known_peers", "mdns"}
+        assert set(peers.json()) == {"links", "exiles", "overlay", "opinions", "known_peers", "mdns"}
         text = await meshnode(tmp_path, "peers", *state)
         assert text.code == 0
         assert other.author[:10] in text.out

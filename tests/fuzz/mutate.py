@@ -7,6 +7,7 @@ from functools import cache
 
 from protocol.limits import COUNTER_MAX, PLAINTEXT_BYTES_MAX
 from protocol.rng import Rng
+from protocol.wire import joining
 from protocol.wire import messages as wire
 from protocol.wire.block import make_block
 from protocol.wire.messages import Message, encode_frame
@@ -122,9 +123,25 @@ def any_tags(rng: Rng) -> tuple[bytes, ...]:
     return tuple(rng.sample([*known, *(rng.u64().to_bytes(8, "big") for _ in range(4))], 1 + rng.below(9)))
 
 
+def any_walk(rng: Rng) -> Message:
+    """One well-formed message of those by which neighbors are chosen."""
+    records = [
+        peer_record(rng.choice([*PEOPLE, ME]), (f"10.0.0.{rng.below(9)}", 1 + rng.below(65_535)), boot=number(rng))
+        for _ in range(1 + rng.below(4))
+    ]
+    whom = rng.choice([*PEOPLE, ME]).author
+    walks: list[Message] = [
+        *(joining.Join(), joining.Neighbor(rng.chance(0.5)), joining.NeighborAnswer(rng.chance(0.5))),
+        joining.ForwardJoin(rng.below(17), records[0]),
+        joining.Shuffle(1 + rng.below(16), records[0], tuple(records[1:])),
+        joining.ShuffleAnswer(whom, tuple(records)),
+    ]
+    return rng.choice(walks)
+
+
 def any_message(rng: Rng) -> Message:
     """One well-formed message of any kind but HELLO."""
-    kind = rng.below(16)
+    kind = rng.below(18)
     if kind < 6:
         return any_vector(rng)
     if kind < 8:
@@ -145,6 +162,8 @@ def any_message(rng: Rng) -> Message:
         hosts = [(f"10.0.0.{rng.below(9)}", 1 + rng.below(65_535)) for _ in range(1 + rng.below(4))]
         who = rng.choice([*PEOPLE, ME])
         return wire.Peers((peer_record(who, *hosts, boot=number(rng), seq=number(rng)),))
+    if kind >= 16:
+        return any_walk(rng)
     small: list[Message] = [wire.Beat(), wire.Ping(rng.below(2**32)), wire.Pong(rng.below(2**32))]
     return rng.choice([*small, wire.Bye(rng.below(256))])
 

@@ -12,15 +12,26 @@ from tests.conformance.reference.messages import (
     Beat,
     Bye,
     Digest,
+    ForwardJoin,
     Graft,
     Hello,
+    Join,
     Keys,
     Message,
+    Nack,
+    Neighbor,
+    NeighborAnswer,
     Neighbors,
     Peers,
     Ping,
+    PingReq,
     Pong,
+    ProbeAck,
     Prune,
+    Refute,
+    Shuffle,
+    ShuffleAnswer,
+    Suspect,
     VectorMessage,
     WantKeys,
     decode_frame,
@@ -42,13 +53,25 @@ NAMES = {
     Graft: "GRAFT",
     Neighbors: "NEIGHBORS",
     Peers: "PEERS",
+    Join: "JOIN",
+    ForwardJoin: "FORWARD_JOIN",
+    Neighbor: "NEIGHBOR",
+    NeighborAnswer: "NEIGHBOR_ANSWER",
+    Shuffle: "SHUFFLE",
+    ShuffleAnswer: "SHUFFLE_ANSWER",
+    PingReq: "PING_REQ",
+    ProbeAck: "PROBE_ACK",
+    Nack: "NACK",
+    Suspect: "SUSPECT",
+    Refute: "REFUTE",
 }
 PEOPLE = [author(f"frame {index}") for index in range(3)]
 
 
 def examples() -> list[Example]:
     """Every example of this file."""
-    cases = [*_accepted(), *_at_the_edge(), *_bad_frames(), *_bad_small(), *_bad_lists(), *_bad_records()]
+    cases = [*_accepted(), *_at_the_edge(), *_bad_frames(), *_bad_small(), *_bad_lists(), *_bad_records(), *_probes()]
+    cases += [*_joining(), *_bad_joining()]
     return written(cases, read)
 
 
@@ -133,7 +156,7 @@ def _bad_frames() -> Iterator[Case]:
     yield bad("an integer", "R27", encode(4))
     yield bad("nil", "R27", encode(None))
     yield bad("an empty message", "R27", frame([]))
-    for number in (13, 255, -1, 2**64 - 1):
+    for number in (19, 255, -1, 2**64 - 1):
         yield bad(f"type {number}", "R27", frame([number]))
     yield bad("type true", "R7", frame([True, 0]))
     yield bad("type as string", "R27", frame(["4"]))
@@ -205,3 +228,63 @@ def _bad_records() -> Iterator[Case]:
     yield bad("PEERS, record of two", "R7", frame([12, [record[:2]]]))
     yield bad("PEERS, key state of 1,025", "R27", frame([12, [[bytes(1_025), b"\x01", bytes(64)]]]))
     yield bad("PEERS, addresses of 513", "R27", frame([12, [[b"\x01", bytes(513), bytes(64)]]]))
+
+
+def _probes() -> Iterator[Case]:
+    who = PEOPLE[2].author
+    good_ones: list[Message] = [
+        *(PingReq(0, who, 0), PingReq(2**32 - 1, who, 1), ProbeAck(7), Nack(7, True), Nack(2**32 - 1, False)),
+        *(Suspect(who, 0), Suspect(who, 2**32 - 1), Refute(who, 1)),
+    ]
+    for index, message in enumerate(good_ones):
+        yield good(f"{NAMES[type(message)]}, probe {index}", "R27", encode_frame([message]))
+    yield bad("PING_REQ, token 2^32", "R27", frame([24, 2**32, who, 0]))
+    yield bad("PING_REQ, target of 31", "R27", frame([24, 7, who[:31], 0]))
+    yield bad("PING_REQ, 2 hops", "R27", frame([24, 7, who, 2]))
+    yield bad("PING_REQ without hops", "R7", frame([24, 7, who]))
+    yield bad("PING_REQ, hops true", "R7", frame([24, 7, who, True]))
+    yield bad("PROBE_ACK, token -1", "R27", frame([25, -1]))
+    yield bad("PROBE_ACK with a target", "R7", frame([25, 7, who]))
+    yield bad("NACK, tested 1", "R7", frame([26, 7, 1]))
+    yield bad("NACK without tested", "R7", frame([26, 7]))
+    for kind, name in ((27, "SUSPECT"), (28, "REFUTE")):
+        yield bad(f"{name} of 33 bytes", "R27", frame([kind, who + b"\x00", 0]))
+        yield bad(f"{name}, number 2^32", "R27", frame([kind, who, 2**32]))
+        yield bad(f"{name}, number -1", "R27", frame([kind, who, -1]))
+        yield bad(f"{name} of an author as str", "R27", frame([kind, "a" * 32, 0]))
+
+
+def _joining() -> Iterator[Case]:
+    first, second, third = ((who.key_state, *_addresses(index)) for index, who in enumerate(PEOPLE))
+    good_ones: list[Message] = [
+        *(Join(), ForwardJoin(0, first), ForwardJoin(16, second), Neighbor(True), Neighbor(False)),
+        *(NeighborAnswer(True), NeighborAnswer(False), Shuffle(1, first, ()), Shuffle(16, first, (second, third))),
+        *(ShuffleAnswer(PEOPLE[0].author, (second,)), ShuffleAnswer(PEOPLE[1].author, (first, second, third))),
+    ]
+    for index, message in enumerate(good_ones):
+        yield good(f"{NAMES[type(message)]}, joining {index}", "R27", encode_frame([message]))
+
+
+def _bad_joining() -> Iterator[Case]:
+    record: list[Value] = [b"\x01", b"\x01", bytes(64)]
+    who = PEOPLE[0].author
+    yield bad("JOIN with a field", "R7", frame([13, 1]))
+    yield bad("FORWARD_JOIN, ttl -1", "R27", frame([14, -1, record]))
+    yield bad("FORWARD_JOIN, ttl 17", "R27", frame([14, 17, record]))
+    yield bad("FORWARD_JOIN, ttl true", "R7", frame([14, True, record]))
+    yield bad("FORWARD_JOIN of an author", "R27", frame([14, 1, who]), "a record, to be checked")
+    yield bad("FORWARD_JOIN, record of two", "R7", frame([14, 1, record[:2]]))
+    yield bad("FORWARD_JOIN, signature of 63", "R27", frame([14, 1, [b"\x01", b"\x01", bytes(63)]]))
+    yield bad("NEIGHBOR, high 1", "R7", frame([15, 1]))
+    yield bad("NEIGHBOR without high", "R7", frame([15]))
+    yield bad("NEIGHBOR_ANSWER, accepted nil", "R7", frame([16, None]))
+    yield bad("NEIGHBOR_ANSWER with a reason", "R7", frame([16, False, 6]))
+    yield bad("SHUFFLE, ttl 0", "R27", frame([17, 0, record, []]))
+    yield bad("SHUFFLE, ttl 17", "R27", frame([17, 17, record, []]))
+    yield bad("SHUFFLE, 9 peers", "R27", frame([17, 1, record, [record] * 9]))
+    yield bad("SHUFFLE, origin as id", "R27", frame([17, 1, who, []]))
+    yield bad("SHUFFLE without peers", "R7", frame([17, 1, record]))
+    yield bad("SHUFFLE_ANSWER of nobody", "R27", frame([18, who, []]))
+    yield bad("SHUFFLE_ANSWER, 9 peers", "R27", frame([18, who, [record] * 9]))
+    yield bad("SHUFFLE_ANSWER, origin of 31", "R27", frame([18, who[:31], [record]]))
+    yield bad("SHUFFLE_ANSWER, key state of 1,025", "R27", frame([18, who, [[bytes(1_025), b"\x01", bytes(64)]]]))

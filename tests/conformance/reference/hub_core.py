@@ -10,20 +10,34 @@ from typing import Final
 
 from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.crypto import blake, verify
-from tests.conformance.reference.hub_outflow import Outflow
+from tests.conformance.reference.hub_probes import Probes
 from tests.conformance.reference.hub_state import Held, Link, Pending
 from tests.conformance.reference.keystates import KeyState, decode_key_state
 from tests.conformance.reference.messages import (
     Bye,
     Digest,
+    ForwardJoin,
     Graft,
     Hello,
+    Join,
+    Joining,
     Keys,
     Message,
+    Nack,
+    Neighbor,
+    NeighborAnswer,
+    Neighbors,
+    PeerRecord,
     Peers,
     Ping,
+    PingReq,
     Pong,
+    ProbeAck,
     Prune,
+    Refute,
+    Shuffle,
+    ShuffleAnswer,
+    Suspect,
     VectorMessage,
     WantKeys,
     decode_frame,
@@ -47,10 +61,11 @@ PENDING_PER_LINK: Final = 64
 KEYS_MAX: Final = 4_096
 LEASE_SLACK_MS: Final = 5_000
 FUTURE_MS: Final = 120_000
+RECORDS_MAX: Final = 64
 
 
-class Core(Outflow):
-    """One hub; :class:`Outflow` sends, this part listens."""
+class Core(Probes):
+    """One hub; :class:`Outflow` sends, :class:`Probes` looks after neighbors, this part listens."""
 
     def up(self, number: int, peer: KeyState, *, dialled: bool, now: float) -> None:
         """A handshake has ended."""
@@ -81,6 +96,7 @@ class Core(Outflow):
     def hear(self, link: Link, plaintext: bytes, now: float) -> None:
         """A frame has come."""
         link.heard_at = now
+        self.spoke(link)
         try:
             messages = decode_frame(plaintext, self.mutations)
         except Refused:
@@ -116,11 +132,51 @@ class Core(Outflow):
                 link.lazy.update(dict.fromkeys(tags))
             case Graft(tags):
                 self._on_graft(link, tags, now)
+            case Neighbors(authors):
+                link.neighbors = authors
+            case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
+                self.on_probe(link, message, now)
+            case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
+                self._on_joining(link, message)
             case Peers(records):
                 for key_state, signed, signature in records:
                     self._on_addresses(link, signed, signature, key_state)
             case _:
                 return
+
+    def _on_joining(self, link: Link, message: Joining) -> None:
+        match message:
+            case Join() | Neighbor():
+                left_out = Mutation.NO_JOIN_ANSWER if isinstance(message, Join) else Mutation.NO_NEIGHBOR_ANSWER
+                if left_out not in self.mutations:
+                    link.outbox.append(NeighborAnswer(True))
+            case ForwardJoin(_, peer):
+                self._on_walk(link, (peer,))
+            case Shuffle(_, origin, peers):
+                self._on_walk(link, (origin, *peers))
+                self._end_shuffle(link, origin)
+            case ShuffleAnswer(_, peers):
+                self._on_walk(link, peers)
+            case NeighborAnswer():
+                return
+
+    def _on_walk(self, link: Link, records: tuple[PeerRecord, ...]) -> None:
+        """Records that a walk or a shuffle names (R54)."""
+        if Mutation.UNCHECKED_WALKS not in self.mutations:
+            for key_state, signed, signature in records:
+                self._on_addresses(link, signed, signature, key_state)
+
+    def _end_shuffle(self, link: Link, first: PeerRecord) -> None:
+        """Every walk ends here: name others in return, if any are known (R53)."""
+        if link.bye is not None or Mutation.NO_SHUFFLE_ANSWER in self.mutations:
+            return
+        try:
+            origin = decode_key_state(first[0], self.mesh.mesh_id, self.mutations).author
+        except Refused:
+            return  # a hub that does not check does not know whom to answer
+        named = tuple(record for who, record in self.records.items() if who not in (origin, link.peer.author))
+        if named:
+            link.outbox.append(ShuffleAnswer(origin, named[-8:]))
 
     def _on_hello(self, link: Link, message: Hello) -> None:
         if link.greeted and Mutation.SECOND_HELLO not in self.mutations:
@@ -142,6 +198,10 @@ class Core(Outflow):
         except Refused:
             link.bye = PROTOCOL
             return
+        self.records.pop(record.author, None)
+        self.records[record.author] = (encoded, signed, signature)
+        if len(self.records) > RECORDS_MAX:
+            del self.records[next(iter(self.records))]
         self._may_dial(record)
 
     def _may_dial(self, record: Addresses) -> None:
@@ -358,6 +418,7 @@ class Core(Outflow):
     def tick(self, now: float) -> None:
         """Time has passed; to be called every few tens of milliseconds."""
         self.publish(now)
+        self.nack_due(now)
         for link in self.links.values():
             if not link.open:
                 continue

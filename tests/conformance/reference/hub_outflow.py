@@ -41,6 +41,8 @@ class Outflow:
         """H(signed) of each held vector to its author."""
         self.poisoned: dict[bytes, Number] = {}
         self.dials: list[tuple[str, int, bytes]] = []
+        self.records: dict[bytes, tuple[bytes, bytes, bytes]] = {}
+        """Checked addresses records of others, newest last."""
 
     def addresses_record(self) -> tuple[bytes, bytes] | None:
         """Where this hub listens, signed."""

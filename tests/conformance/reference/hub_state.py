@@ -62,6 +62,9 @@ class Link:
     """Tags of authors that are not pushed here."""
     digested: dict[bytes, tuple[Number, float]] = field(default_factory=dict)
     digest_at: float = 0.0
+    neighbors: tuple[bytes, ...] = ()
+    listeners: dict[int, None] = field(default_factory=dict)
+    """Links on which its peer was suspected since it last refuted."""
     pending: dict[bytes, list[Pending]] = field(default_factory=dict)
     behind: dict[bytes, tuple[Number, float]] = field(default_factory=dict)
     """Tag to the number a digest has told, and since when we are behind it."""

@@ -10,7 +10,7 @@ from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.keystates import KEY_STATE_BYTES_MAX, ROTATIONS_MAX
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.records import ADDRESSES_BYTES_MAX, COUNTER_MAX, VECTOR_BYTES_MAX
-from tests.conformance.reference.shape import binary, elements, integer, listed, text
+from tests.conformance.reference.shape import binary, boolean, elements, integer, listed, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,111 @@ class Peers:
     records: tuple[tuple[bytes, bytes, bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PingReq:
+    """Asks whether the target is there."""
+
+    token: int
+    target: bytes
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAck:
+    """It is."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """It did not answer in time, if it was asked at all."""
+
+    token: int
+    tested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Says that nothing is heard of an author."""
+
+    author: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refute:
+    """Says that an author is here."""
+
+    author: bytes
+    number: int
+
+
+PeerRecord: TypeAlias = tuple[bytes, bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Asks for a link that is kept, and to be made known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardJoin:
+    """Makes somebody known."""
+
+    ttl: int
+    peer: PeerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """Asks for a link that is kept."""
+
+    high: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborAnswer:
+    """Says whether it is."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """Offers whom the origin knows."""
+
+    ttl: int
+    origin: PeerRecord
+    peers: tuple[PeerRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleAnswer:
+    """Names others in return."""
+
+    origin: bytes
+    peers: tuple[PeerRecord, ...]
+
+
+Joining: TypeAlias = Join | ForwardJoin | Neighbor | NeighborAnswer | Shuffle | ShuffleAnswer
+Probe: TypeAlias = PingReq | ProbeAck | Nack | Suspect | Refute
 Message: TypeAlias = (
-    Hello | Bye | Ping | Pong | Beat | Keys | WantKeys | VectorMessage | Digest | Prune | Graft | Neighbors | Peers
+    Hello
+    | Bye
+    | Ping
+    | Pong
+    | Beat
+    | Keys
+    | WantKeys
+    | VectorMessage
+    | Digest
+    | Prune
+    | Graft
+    | Neighbors
+    | Peers
+    | Joining
+    | Probe
 )
 Numbers: TypeAlias = tuple[bytes, int, int, int]
 
@@ -134,9 +237,10 @@ def _peer(value: Value) -> tuple[bytes, bytes, bytes]:
 
 
 _TOKEN: Final = integer(0, 2**32 - 1)
+_U32: Final = _TOKEN
 _TAGS: Final = listed(binary(8), 1, 256, distinct=True)
 
-TABLE: Final[tuple[tuple[Callable[..., Message], tuple[Callable[[Value], Any], ...]], ...]] = (
+_FIRST: Final[tuple[tuple[Callable[..., Message], tuple[Callable[[Value], Any], ...]], ...]] = (
     (Hello, (integer(1, COUNTER_MAX), _addresses, text(64))),
     (Bye, (integer(0, 255),)),
     (Ping, (_TOKEN,)),
@@ -151,11 +255,23 @@ TABLE: Final[tuple[tuple[Callable[..., Message], tuple[Callable[[Value], Any], .
     (Neighbors, (listed(binary(32), 0, 32, distinct=True),)),
     (Peers, (listed(_peer, 1, 8),)),
 )
+TABLE: Final[dict[int, tuple[Callable[..., Message], tuple[Callable[[Value], Any], ...]]]] = {
+    **dict(enumerate(_FIRST)),
+    13: (Join, ()),
+    14: (ForwardJoin, (integer(0, 16), _peer)),
+    15: (Neighbor, (boolean,)),
+    16: (NeighborAnswer, (boolean,)),
+    17: (Shuffle, (integer(1, 16), _peer, listed(_peer, 0, 8))),
+    18: (ShuffleAnswer, (binary(32), listed(_peer, 1, 8))),
+    24: (PingReq, (_TOKEN, binary(32), integer(0, 1))),
+    25: (ProbeAck, (_TOKEN,)),
+    26: (Nack, (_TOKEN, boolean)),
+    27: (Suspect, (binary(32), _U32)),
+    28: (Refute, (binary(32), _U32)),
+}
 """Message type to its class and the checks of its fields."""
 
-TYPES: Final[dict[type[object], int]] = {
-    kind: number for number, (kind, _) in enumerate(TABLE) if isinstance(kind, type)
-}
+TYPES: Final[dict[type[object], int]] = {kind: number for number, (kind, _) in TABLE.items() if isinstance(kind, type)}
 
 
 def to_value(message: Message) -> list[Value]:
@@ -196,14 +312,16 @@ def decode_frame(plaintext: bytes, mutations: Mutations = NONE) -> list[Message]
 
 
 def _is_unknown(item: Value) -> bool:
-    return isinstance(item, list) and len(item) > 0 and isinstance(item[0], int) and item[0] >= len(TABLE)
+    return isinstance(item, list) and len(item) > 0 and isinstance(item[0], int) and item[0] not in TABLE
 
 
 def _message(item: Value, mutations: Mutations) -> Message:
     fields = elements(item, 1, 256)
     if Mutation.BOOLEANS_AS_INTEGERS in mutations:
         fields = [int(field) if isinstance(field, bool) else field for field in fields]
-    number = integer(0, len(TABLE) - 1)(fields[0])
+    number = integer(0, max(TABLE))(fields[0])
+    if number not in TABLE:
+        raise Refused(f"message {number}, which there is not")
     kind, checks = TABLE[number]
     if len(fields) - 1 > len(checks) and Mutation.EXTRA_ELEMENTS in mutations:
         fields = fields[: 1 + len(checks)]

@@ -79,6 +79,17 @@ class Mutation(Enum):
     DIGESTS_ONCE = ("R46", "does not repeat a digest that has not changed")
     NO_GRAFT = ("R47", "does not graft when a digest shows it is behind")
     SUPERSEDED_LINK = ("R48", "keeps a link whose handshake showed an older key state than the one known")
+    NO_NEIGHBOR_ANSWER = ("R49", "does not answer NEIGHBOR")
+    NO_JOIN_ANSWER = ("R49", "does not answer JOIN")
+    NO_SHUFFLE_ANSWER = ("R53", "does not answer a SHUFFLE that ends")
+    UNCHECKED_WALKS = ("R54", "does not check the records in FORWARD_JOIN and SHUFFLE")
+    NO_PROBE_ANSWER = ("R70", "does not answer PING_REQ")
+    VOUCHES_UNSEEN = ("R70", "says PROBE_ACK without having looked")
+    TESTED_BLINDLY = ("R71", "claims to have tested what it has no link with")
+    NO_REFUTATION = ("R72", "lets a suspicion of itself stand")
+    BELIEVES_NUMBERS = ("R72", "believes any refutation number")
+    KEEPS_SUSPICION = ("R73", "does not let a suspected neighbor know")
+    KEEPS_REFUTATION = ("R73", "does not pass the suspect's answer back")
     NO_GRAFT_ON_LOSS = ("R47", "does not graft elsewhere when the source link goes down")
 
     def __init__(self, requirement: str, what: str) -> None:

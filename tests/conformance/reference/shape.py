@@ -28,6 +28,13 @@ def integer(low: int, high: int) -> Check[int]:
     return check
 
 
+def boolean(value: Value) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Refused("not a boolean")
+    return value
+
+
 def binary(low: int, high: int | None = None) -> Check[bytes]:
     """A byte string of low..high bytes, or of exactly ``low``."""
     top = low if high is None else high

@@ -27,6 +27,7 @@ from protocol.errors import StoreError
 from protocol.identity import identity_from_seed, invite_mesh, new_identity, next_key_digest, open_mesh
 from protocol.ids import MeshId
 from protocol.limits import COUNTER_MAX
+from protocol.wire.joining import PeerRecord
 
 SEED, NEXT = bytes(range(32)), bytes(range(32, 64))
 ROOT = Path(__file__).parents[3]
@@ -102,6 +103,22 @@ def test_key_states_of_others_come_back(state: StateDirectory) -> None:
     states = tuple(bytes([n]) * 1_024 for n in range(1, 200))
     state.put_peer_key_states(MeshId(bytes(16)), states)
     assert state.peer_key_states(MeshId(bytes(16))) == states
+
+
+def test_known_hubs_come_back_and_nothing_else_passes_for_them(state: StateDirectory) -> None:
+    mesh = MeshId(bytes(16))
+    assert state.peers(mesh) == ()
+    known = tuple(PeerRecord(bytes([n]) * 200, bytes([n]) * 100, bytes([n]) * 64) for n in range(1, 129))
+    state.put_peers(mesh, known)
+    assert state.peers(mesh) == known
+    with pytest.raises(StoreError, match="at most 384"):
+        state.put_peers(mesh, (*known, known[0]))
+    assert state.peers(mesh) == known
+    path = state.path / f"met-{'00' * 16}.json"
+    assert mode(path) == 0o600
+    path.write_text('{"version": 1, "peers": ["00", "00"]}')
+    with pytest.raises(StoreError, match="three entries"):
+        state.peers(mesh)
 
 
 def test_secrets_do_not_show_in_a_representation() -> None:

@@ -160,7 +160,7 @@ def test_faults_are_values_that_happen_at_their_instants() -> None:
     schedule(world, plan)
     world.run(30 * SECOND)
     seconds = {when for when, _ in went}  # links that crossed and were sorted out are left out
-    expected = [{2}, {6, 7, 8}, {14, 15, 16}, {20, 21}]  # silence is noticed 1.5 to 3 s after the cut
+    expected = [{2}, {6, 7, 8}, {17, 18}, {20, 21}]  # 1.5 to 3 s after the cut; 5 s where others still hear it
     assert all(seconds & window for window in expected)
     assert seconds <= set().union(*expected)
     assert linked(world, hosts)

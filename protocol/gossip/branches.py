@@ -1,0 +1,185 @@
+"""Which neighbors get the messages themselves: one shared tree, and trees of their own for authors who say much.
+
+Source: eagerPushPeers and lazyPushPeers of Plumtree (Leitao, Pereira, Rodrigues 2007, section 3.2). Deviation: the
+paper has one tree for all senders, whose last hop grows from 10 to 16-75 when everybody sends (its section 4.3). A
+hub whose author sends for the third time above a rate marks that message *renewed*: it floods once, and what the
+duplicates prune leaves the tree of shortest delays from that author. Now and then it does so again. The author's hub
+decides, so that all hubs agree which messages flood; a relay has a tree only for authors it has heard itself.
+Invariants: at most ``own_max`` exceptions, and one that was used lately never gives way, so that more busy authors
+than that use the shared tree instead of flooding for ever; at most ``rates_max`` authors' rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.clock import Duration, Instant
+from protocol.ids import AuthorId
+
+SHARED: Final = 0
+OWN: Final = 1
+RENEWED: Final = 2
+_NEVER = -(1 << 62)
+
+
+class Branch:
+    """The bits of one tree: ``lazy`` says to whom nothing is pushed, and when we last sent PRUNE there.
+
+    ``source`` is who brought its newest message, None if it was made here.
+    """
+
+    __slots__ = ("_eager", "_quiet", "lazy", "own", "renewed_at", "source", "swapped_at", "used_at", "used_count")
+
+    def __init__(self, *, own: bool, now: Instant) -> None:
+        self.own = own
+        self.lazy: dict[AuthorId, Instant] = {}
+        self.source: AuthorId | None = None
+        self.used_at = now
+        self.used_count = 0
+        self.renewed_at: Instant = _NEVER
+        self.swapped_at: Instant = _NEVER
+        self._eager: tuple[AuthorId, ...] | None = None
+        self._quiet: tuple[AuthorId, ...] = ()
+
+    def split(self, neighbors: Iterable[AuthorId]) -> tuple[tuple[AuthorId, ...], tuple[AuthorId, ...]]:
+        """Eager and lazy neighbors, remembered until :meth:`changed`."""
+        if self._eager is None:
+            lazy = self.lazy
+            self._eager = tuple([peer for peer in neighbors if peer not in lazy])
+            self._quiet = tuple([peer for peer in neighbors if peer in lazy])
+        return self._eager, self._quiet
+
+    def changed(self) -> None:
+        """Who is a neighbor, or lazy, is not what it was."""
+        self._eager = None
+
+    def make_eager(self, peer: AuthorId) -> bool:
+        """Push to ``peer``; whether that is new."""
+        if self.lazy.pop(peer, None) is None:
+            return False
+        self._eager = None
+        return True
+
+    def make_lazy(self, peer: AuthorId, at: Instant) -> None:
+        """Announce to ``peer`` instead of pushing; ``at`` is when we told it to do likewise."""
+        if peer not in self.lazy:
+            self._eager = None
+        self.lazy[peer] = at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchesConfig:
+    """See ``TreesConfig`` in trees_values.py; three messages within ``gap_us`` make an author busy."""
+
+    gap_us: Duration
+    own_max: int
+    idle_us: Duration
+    renew_count: int
+    renew_gap_us: Duration
+    rates_max: int
+
+
+class Branches:
+    """The shared tree and its exceptions."""
+
+    __slots__ = ("_config", "_own", "_rates", "shared")
+
+    def __init__(self, config: BranchesConfig) -> None:
+        self.shared = Branch(own=False, now=0)
+        self._config = config
+        self._own: dict[AuthorId, Branch] = {}
+        self._rates: dict[AuthorId, tuple[Instant, Instant]] = {}
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def every(self) -> list[tuple[AuthorId | None, Branch]]:
+        """All trees by author, the shared one (None) first."""
+        return [(None, self.shared), *self._own.items()]
+
+    def of(self, author: AuthorId, tree: int) -> Branch:
+        """The bits for messages of ``author`` that travel on ``tree``."""
+        return self.shared if tree == SHARED else self._own.get(author, self.shared)
+
+    def speak(self, author: AuthorId, now: Instant) -> int:
+        """Which tree the next message of ours is for."""
+        branch = self._own.get(author)
+        if branch is not None:
+            return RENEWED if branch.used_count >= self._config.renew_count else OWN
+        _, before = self._rates.get(author, (_NEVER, _NEVER))
+        return RENEWED if now - before <= self._config.gap_us and self._config.own_max else SHARED
+
+    def use(self, author: AuthorId, tree: int, now: Instant) -> tuple[Branch, int]:
+        """The bits for a new message that travels on ``tree``, and the tree that it is said to travel on from here.
+
+        Where there is no room for the author's own bits, its messages go by the shared ones, but still say that they
+        belong elsewhere: duplicates of them must not prune the shared tree.
+        """
+        branch = self._own.pop(author, None)
+        if branch is not None:
+            self._own[author] = branch  # to the end: the longest unused comes first
+        elif tree == SHARED or not self._heard(author, now) or not self._room(now):
+            self._count(author, now)
+        else:
+            del self._rates[author]
+            branch = self._new(author, now)
+        if tree == SHARED:
+            return self.shared, SHARED
+        if branch is None:
+            return self.shared, OWN
+        branch.used_at = now
+        branch.used_count += 1
+        if tree != RENEWED or now - branch.renewed_at < self._config.renew_gap_us:
+            return branch, OWN
+        branch.renewed_at = now
+        branch.used_count = 0
+        branch.lazy.clear()
+        branch.changed()
+        return branch, RENEWED
+
+    def _heard(self, author: AuthorId, now: Instant) -> bool:
+        last, _ = self._rates.get(author, (_NEVER, _NEVER))
+        return now - last <= self._config.gap_us
+
+    def _count(self, author: AuthorId, now: Instant) -> None:
+        last, _ = self._rates.pop(author, (_NEVER, _NEVER))
+        if len(self._rates) >= self._config.rates_max:
+            del self._rates[next(iter(self._rates))]
+        self._rates[author] = (now, last)
+
+    def _new(self, author: AuthorId, now: Instant) -> Branch:
+        branch = self._own[author] = Branch(own=True, now=now)
+        branch.lazy.update(dict.fromkeys(self.shared.lazy, _NEVER))
+        branch.source = self.shared.source
+        return branch
+
+    def adopt(self, author: AuthorId, now: Instant) -> Branch | None:
+        """A neighbor has a tree for ``author``: have one as well, like the shared one, if we have heard of the author
+        and there is room."""
+        branch = self._own.get(author)
+        if branch is not None:
+            return branch
+        if author not in self._rates or not self._room(now):
+            return None
+        del self._rates[author]
+        return self._new(author, now)
+
+    def _room(self, now: Instant) -> bool:
+        if len(self._own) < self._config.own_max:
+            return True
+        if not self._own:
+            return False
+        oldest = next(iter(self._own))
+        if now - self._own[oldest].used_at < self._config.idle_us:
+            return False
+        del self._own[oldest]
+        return True
+
+    def neighbors_changed(self, gone: AuthorId | None = None) -> None:
+        """Somebody came or went."""
+        for _, branch in self.every():
+            branch.changed()
+            if gone is not None:
+                branch.lazy.pop(gone, None)
