@@ -40,7 +40,6 @@ from meshnode.entropy import entropy
 from meshnode.sensing.excerpts import list_people
 from protocol.bars import Bar, all_met, emit
 from protocol.clock import SECOND
-from protocol.collective.aggregate import CONTRIBUTORS_MIN
 from protocol.rng import Rng
 
 CADENCE_MS = 1_000
@@ -239,7 +238,7 @@ def judge(story: Story, authors: list[str]) -> tuple[list[Bar], dict[str, Any]]:
         Bar("values shown that their author did not say", float(wrong_values(records)), 0.0, "samples"),
         Bar("values shown past their lease", float(past_lease(records)), 0.0, "samples"),
     ]
-    if story.hubs >= CONTRIBUTORS_MIN:  # fewer have no crowd mean, and are told so
+    if story.hubs >= SIDE_MIN:  # fewer have no crowd mean, and are told so
         bars.append(
             Bar("hubs whose crowd mean agrees bit by bit afterwards", _agreeing(story), story.hubs, "hubs", None, False)
         )
