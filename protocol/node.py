@@ -298,7 +298,10 @@ class Node:
                     done = self._message(link, port, message, now)
             except RemoteProtocolError as fault:
                 done = [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
-            effects = done if effects is None else effects + done
+            if effects is None:
+                effects = done
+            else:
+                effects += done
             if done and _closes(done, link):
                 break
         return [] if effects is None else effects
