@@ -17,7 +17,6 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +135,7 @@ class Runner:
         self._pouring = trio.CancelScope()
         self.ears = Ears()
         if not spec.deaf:
-            listen(hub, self.ears)
+            hub.events.listeners.append(self.ears)
 
     def answer(self, request: dict[str, Any]) -> dict[str, object]:
         """Do as asked.
@@ -188,17 +187,6 @@ class Runner:
     def _dump(self, request: dict[str, Any]) -> dict[str, object]:
         self.ears.dump(Path(request["path"]))
         return {}
-
-
-def listen(hub: Hub, listener: Callable[[Event], None]) -> None:
-    """Let ``listener`` hear all news of ``hub`` after the hub's own record of it."""
-    own = hub.driver._observe
-
-    def both(event: Event) -> None:
-        own(event)
-        listener(event)
-
-    hub.driver._observe = both
 
 
 async def pour(hub: Hub, sock: Watched, scope: trio.CancelScope) -> None:

@@ -1,4 +1,4 @@
-"""The only place where the daemon reads a clock.
+"""The only place where the daemon reads a clock, or waits for one outside Trio.
 
 Boot time is CLOCK_BOOTTIME (Linux), because it runs on while a hub sleeps: a lease that is a minute old after a
 night in suspend would otherwise still look fresh. Elsewhere the monotonic clock stands in; the kernel of macOS
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from protocol.clock import Instant
+from protocol.clock import SECOND, Duration, Instant
 
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -24,3 +24,8 @@ def boot_us() -> Instant:
 def utc_ms() -> int:
     """Milliseconds since 1970-01-01 UTC as the wall clock has it; a hub without a battery clock may be years off."""
     return time.time_ns() // 1_000_000
+
+
+def pause_us(duration: Duration) -> None:
+    """Let the whole thread wait: only for a loop that has nothing to do."""
+    time.sleep(duration / SECOND)

@@ -25,6 +25,7 @@ from meshnode.entropy import entropy, fresh_seed
 from meshnode.heap import settle_heap
 from meshnode.identities import Opened, open_identity
 from meshnode.keystore import StateDirectory
+from meshnode.moderation import Moderation
 from meshnode.observe import Events, say
 from meshnode.recorder import Recorder
 from meshnode.sensing.source import run_sensing
@@ -358,9 +359,12 @@ async def open_hub(config: HubConfig, options: RunOptions = RunOptions()) -> Asy
             await nursery.start(serve_control, hub, control)
             hub.ready_us = boot_us()
             settle_heap()
+            moderation = Moderation()
+            trio.lowlevel.add_instrument(moderation)
             try:
                 yield hub
             finally:
+                trio.lowlevel.remove_instrument(moderation)
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_S):
                     await _leave(hub)
                 daemon.finish()

@@ -114,7 +114,7 @@ class Driver:
         """Everything decided: one system call for each link that has something to say."""
         touched, self._touched = self._touched, {}
         for port in touched.values():
-            if port.flush():
+            if port.flush() and not self.node.took(port.link):
                 self._inputs.append(port.writable)
 
     def _perform(self, effect: Effect) -> None:
@@ -124,7 +124,7 @@ class Driver:
             port = self.links.get(link)
             if port is not None:
                 self._touched[link] = port
-                if port.send(effect.messages):
+                if port.send(effect.messages) and not self.node.took(link):
                     self._inputs.append(port.writable)
         elif type(effect) is Emit:
             self._observe(effect.event)

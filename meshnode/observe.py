@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Literal
 
 from meshnode.clock import boot_us, utc_ms
@@ -48,11 +49,12 @@ def say(event: str, message: str, *, level: int = logging.INFO, **fields: object
 
 
 class Events:
-    """Keeps the last link news and counts what was shown."""
+    """Keeps the last link news, counts what was shown, and tells ``listeners``, which must return at once."""
 
     def __init__(self) -> None:
         self.recent: deque[dict[str, object]] = deque(maxlen=EVENTS_MAX)
         self.shown = 0
+        self.listeners: list[Callable[[Event], None]] = []
 
     def observe(self, event: Event) -> None:
         """Take one piece of news from the Node."""
@@ -70,3 +72,5 @@ class Events:
             say("link", f"{verb} {short(event.peer)}{why}", peer=event.peer.hex(), up=event.up, reason=event.reason)
         else:
             self.shown += 1
+        for listener in self.listeners:
+            listener(event)

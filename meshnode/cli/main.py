@@ -245,6 +245,11 @@ def completion(shell: str) -> None:
 @click.option("--picture", type=click.Path(path_type=Path), help="Write the frame of the cut as an SVG file.")
 def demo(as_json: bool, **options: Any) -> None:
     """A crowd on this machine: real recordings, real discovery, a scripted glitch, live in the terminal."""
-    from meshnode.demo.run import demo_command
+    try:
+        from meshnode.demo.run import demo_command
 
-    sys.exit(demo_command(as_json=as_json, **options))
+        status = demo_command(as_json=as_json, **options)
+    except KeyboardInterrupt:  # before there was a loop to hear of it
+        click.echo("stopped; no hub is left running", err=True)
+        status = 130
+    sys.exit(status)

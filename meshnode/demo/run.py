@@ -237,8 +237,11 @@ def judge(story: Story, authors: list[str]) -> tuple[list[Bar], dict[str, Any]]:
         Bar("every hub fresh of every author after the heal", recovered, 4.0, "s"),
         Bar("values shown that their author did not say", float(wrong_values(records)), 0.0, "samples"),
         Bar("values shown past their lease", float(past_lease(records)), 0.0, "samples"),
-        Bar("hubs whose crowd mean agrees bit by bit afterwards", _agreeing(story), story.hubs, "hubs", None, False),
     ]
+    if story.hubs >= SIDE_MIN:  # fewer have no crowd mean, and are told so
+        bars.append(
+            Bar("hubs whose crowd mean agrees bit by bit afterwards", _agreeing(story), story.hubs, "hubs", None, False)
+        )
     if min(len(group) for group in story.groups) >= SIDE_MIN:
         bars.append(Bar("difference of the halves' crowd means", _difference(story), 1e-9, "arousal", None, False))
     return bars, _details(story, timeline, ages, noticed, records)

@@ -77,17 +77,25 @@ class Tcp:
             task_status.started((bound[0], bound[1]))
             while True:
                 await trio.lowlevel.wait_readable(listener)
-                try:
-                    sock, remote = listener.accept()
-                except BlockingIOError:
-                    continue
-                except OSError as fault:
-                    if fault.errno not in SCARCE:
-                        continue  # the connection died in the queue
+                if not _accept_all(listener, on_accept):
                     await trio.sleep(0.1)
-                    continue
-                tune(sock)
-                on_accept(sock, str(remote[0]))
+
+
+def _accept_all(listener: socket.socket, on_accept: OnAccept) -> bool:
+    """Take everybody who waits, so that a crowd at the door costs no turn of the loop each; False if the system has
+    run out of something."""
+    for _ in range(BACKLOG):
+        try:
+            sock, remote = listener.accept()
+        except BlockingIOError:
+            break
+        except OSError as fault:
+            if fault.errno in SCARCE:
+                return False
+            continue  # the connection died in the queue
+        tune(sock)
+        on_accept(sock, str(remote[0]))
+    return True
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -84,13 +84,13 @@ class Lane:
             for author in [author for author, at in table.items() if now - at >= SECOND]:
                 del table[author]
 
-    def spend(self, now: Instant, per_second: int, burst: int) -> bool:
-        """Take one signature check from the budget of this link; False if it is used up."""
+    def spend(self, now: Instant, per_second: int, burst: int, checks: int = 1) -> bool:
+        """Take signature checks from the budget of this link; False if it has not got as many."""
         self.tokens = min(float(burst), self.tokens + (now - self.tokens_at) * per_second / SECOND)
         self.tokens_at = now
-        if self.tokens < 1.0:
+        if self.tokens < checks:
             return False
-        self.tokens -= 1.0
+        self.tokens -= checks
         return True
 
     def hold(self, pending: Pending) -> bool:

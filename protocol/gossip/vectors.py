@@ -37,6 +37,8 @@ from protocol.wire.records import VectorRecord, decode_vector
 PENDING_TIMER = ("gossip", "pending")
 _KEPT_LINK = (Reason.UNKNOWN_AUDIENCE, Reason.UNKNOWN_DIMENSION)
 _NEVER = -(1 << 62)
+KEY_RECORD_BYTES = 256
+"""An inception is shorter, and each rotation adds about as much: so many bytes cost one check of a signature."""
 PRUNE_AGAIN_US = 2 * SECOND
 """A PRUNE and a GRAFT may cross: whoever still pushes two seconds later is told again."""
 
@@ -368,7 +370,8 @@ class Vectors:
     def receive_keys(self, link: LinkId, message: Keys, now: Instant) -> list[Effect]:
         """One KEYS: learn it, then try what waited for it, the highest number first."""
         lane = self.lanes[link]
-        if not lane.spend(now, self._config.verify_per_second, self._config.verify_burst):
+        checks = 1 + len(message.key_state) // KEY_RECORD_BYTES
+        if not lane.spend(now, self._config.verify_per_second, self._config.verify_burst, checks):
             return [Drop(link, Reason.VERIFY_BUDGET)]
         try:
             learnt = self.keys.learn(message.key_state, link)

@@ -233,6 +233,14 @@ def test_key_states_are_checked_within_the_budget_of_their_link() -> None:
     assert Reason.VERIFY_BUDGET in refused
 
 
+def test_a_key_state_with_rotations_costs_as_many_checks_as_it_has_signatures() -> None:
+    hub = trusting()
+    rotated = wire.Keys(person(9, rotations=3).key_state.encoded)
+    flood = [rotated] * (VERIFY_BURST // 4 + 10)
+    taken = [reason for frame in in_frames(flood, 50) for reason in drops(hub.say(2, *frame))]
+    assert taken == [Reason.VERIFY_BUDGET] * 10
+
+
 # --- addresses --------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import nacl.bindings as sodium
 import pytest
 
 from protocol.crypto import Aead, DhKey, SigningKey, admit_key, digest, hkdf, hmac_sha256, sha256, verify
-from protocol.errors import Reason, SignatureError
+from protocol.errors import LocalProtocolError, Reason, SignatureError
 from tests.unit.link.weak_keys import ed25519_small_order, malleated, x25519_small_order
 from tests.unit.protocol.people import ANN, secret
 
@@ -215,3 +215,22 @@ def test_what_is_printed_of_a_key_is_not_its_secret() -> None:
     assert secret(9).hex() not in repr(key) + repr(exchange)
     assert key.public.hex()[:10] in repr(key)
     assert exchange.public.hex()[:10] in repr(exchange)
+
+
+def test_signing_and_verifying_are_libsodiums_whatever_the_length() -> None:
+    key = SigningKey(secret(7))
+    _, theirs = sodium.crypto_sign_seed_keypair(secret(7))
+    for size in (0, 1, 63, 64, 65, 200, 2_048, 65_535):
+        message = bytes(size)
+        signature = key(message)
+        assert sodium.crypto_sign(message, theirs) == signature + message
+        assert sodium.crypto_sign_open(signature + message, key.public) == message
+        assert verify(key.public, message, signature)
+        assert not verify(key.public, message + b"\0", signature)
+        assert not verify(key.public, message, bytes(64))
+
+
+def test_an_hmac_key_longer_than_a_block_is_our_own_mistake() -> None:
+    assert hmac_sha256(b"k" * 64, b"data") == hmac.digest(b"k" * 64, b"data", "sha256")
+    with pytest.raises(LocalProtocolError):
+        hmac_sha256(b"k" * 65, b"data")

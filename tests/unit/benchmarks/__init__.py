@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: what they count must be right before it can be compared."""
