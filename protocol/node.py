@@ -47,7 +47,7 @@ from protocol.membership.overlay_values import OverlayConfig
 from protocol.membership.pulses import slot
 from protocol.membership.views import Views, ViewsConfig
 from protocol.neighborhood import Neighborhood, within
-from protocol.port import Outbox, Port, link_statistics
+from protocol.port import Outbox, Port, closes, link_statistics
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
 from protocol.statistics import NodeStatistics, OpinionStatistics
@@ -319,7 +319,7 @@ class Node:
                 effects = done
             else:
                 effects += done
-            if done and _closes(done, link):
+            if done and closes(done, link):
                 break
         return [] if effects is None else effects
 
@@ -492,10 +492,3 @@ class Node:
                 OpinionStatistics(one.author, one.state.value, one.since, one.why) for one in self._liveness.opinions()
             ),
         )
-
-
-def _closes(effects: list[Effect], link: LinkId) -> bool:
-    for effect in effects:  # noqa: SIM110 - three times as fast as any(), on the receive path
-        if type(effect) is Disconnect and effect.link == link:
-            return True
-    return False

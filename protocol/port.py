@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from protocol import limits
 from protocol.clock import Instant
-from protocol.effects import Effect, Send, SetTimer
+from protocol.effects import Disconnect, Effect, Send, SetTimer
 from protocol.gossip.lane import Lane
 from protocol.gossip.vectors import Vectors
 from protocol.ids import AuthorId, LinkId
@@ -140,7 +140,7 @@ def control_bytes(control: list[Message]) -> int:
         elif type(message) is wire.Hello:
             size += limits.ADDRESSES_BYTES_MAX + 256
         else:
-            size += 16
+            size += 48
     return size
 
 
@@ -163,3 +163,11 @@ def link_statistics(link: LinkId, port: Port, pulse: Liveness, lane: Lane | None
         0 if lane is None else len(lane.dirty),
         0 if lane is None else len(lane.lazy),
     )
+
+
+def closes(effects: list[Effect], link: LinkId) -> bool:
+    """Whether one of these ends ``link``."""
+    for effect in effects:  # noqa: SIM110 - three times as fast as any(), on the receive path
+        if type(effect) is Disconnect and effect.link == link:
+            return True
+    return False

@@ -215,12 +215,12 @@ def _authors(job: _Job) -> _Spread:
 
 
 def _churn(job: _Job) -> _Churned:
-    """Each cycle 50 die and one of the others says something at once."""
+    """Each cycle 50 of 10,000 die, or the same share, and one of the others says something at once; half survive."""
     field, spread = _grown(job, LOSS)
     draw = Rng(job.seed).child("churn")
-    deaths = max(1, min(DEATHS, job.nodes // 100))
+    deaths = max(1, min(DEATHS, job.nodes * DEATHS // NODES))
     due, missed, worst = 0, 0, 0
-    for _ in range(5 if job.quick else CYCLES):
+    for _ in range(5 if job.quick else min(CYCLES, job.nodes // 2 // deaths)):
         field.die(sorted(draw.sample(field.living(), deaths)), silent=False)
         living = field.living()
         sent = spread.broadcast(draw.choice(living), by_member=True)
