@@ -152,7 +152,9 @@ async def test_a_thousand_half_open_connections_leave_the_hub_to_the_honest(
         assert files < 64 + PENDING_MAX
         assert grown < 4_096  # kB; 1,000 x 16 KiB would be 16,000
         await hub.until(lambda status: status["counters"]["handshakes_pending"] == 0, 8)
-        assert len(list(Path(f"/proc/{hub.pid}/fd").iterdir())) <= idle_files
+        with trio.fail_after(2):  # the answer to the last question may be closing yet
+            while len(list(Path(f"/proc/{hub.pid}/fd").iterdir())) > idle_files:
+                await trio.sleep(0.02)
 
 
 async def test_a_hub_that_may_open_few_files_outlives_a_flood(tmp_path: Path, prlimit: None) -> None:
