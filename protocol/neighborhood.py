@@ -157,12 +157,8 @@ class Neighborhood:
         effects: list[Effect] = []
         said: say.OverlayMessage
         match message:
-            case joining.Join():
-                said = say.Join()
-            case joining.Neighbor(high):
-                said = say.Neighbor(high)
-            case joining.NeighborAnswer(accepted):
-                said = say.NeighborAnswer(accepted)
+            case joining.Join() | joining.Neighbor() | joining.NeighborAnswer():
+                said = message  # nobody is named in it
             case joining.ForwardJoin(ttl, peer):
                 (author,) = self._authors(link, port, (peer,), effects, now)
                 if author is None:
@@ -245,12 +241,12 @@ class Neighborhood:
     def _spell(self, message: say.OverlayMessage) -> tuple[str, Message] | None:
         """The message as it travels and its place in ``control``; None if nobody knows where somebody in it is."""
         match message:
-            case say.Join():
-                return "join", joining.Join()
-            case say.Neighbor(high):
-                return "neighbor", joining.Neighbor(high)
-            case say.NeighborAnswer(accepted):
-                return "neighbor_answer", joining.NeighborAnswer(accepted)
+            case joining.Join():
+                return "join", message
+            case joining.Neighbor():
+                return "neighbor", message
+            case joining.NeighborAnswer():
+                return "neighbor_answer", message
             case say.ForwardJoin(peer, ttl):
                 record = self._book.record(peer)
                 return None if record is None else (f"forward_join {peer[0] & 3}", joining.ForwardJoin(ttl, record))

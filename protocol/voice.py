@@ -31,7 +31,6 @@ class Voice:
         self._next_at: Instant = 0
         self._hlc = 0
         self.grant: CommonsGrant | None = None
-        self._terms = 0
         self.seq = 0
 
     def add(self, reading: Reading) -> Reason | None:
@@ -47,7 +46,6 @@ class Voice:
         checked = None if grant is None else check_grant(grant)
         changed = checked != self.grant
         self.grant = checked
-        self._terms = 0 if checked is None else terms_of(checked)
         return changed
 
     def schedule(self, now: Instant) -> list[Effect]:
@@ -74,7 +72,7 @@ class Voice:
             self.seq,
             self._hlc_now(utc_offset_ms, now),
             COMMONS,
-            self._terms,
+            terms_of(grant),
             grant.lease_ms,
             grant.cadence_ms,
             self._publisher.block(grant, now),

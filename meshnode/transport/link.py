@@ -82,8 +82,7 @@ class Link:
             self._end(None)
             return False
         self._unsent += frame(sealed)
-        room = BUFFER_BYTES_MAX if self._lab is not None and self._cut_off() else OUTBOX_BYTES
-        self._owed = self._stuck or len(self._unsent) >= room
+        self._owed = self._stuck or len(self._unsent) >= (BUFFER_BYTES_MAX if self._cut_off() else OUTBOX_BYTES)
         return not self._owed
 
     def flush(self) -> bool:

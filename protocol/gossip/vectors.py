@@ -176,17 +176,14 @@ class Vectors:
     def _pass_on(self, held: Held, source: LinkId, now: Instant) -> None:
         """Make a new vector due on every eager link, if its author lets others relay it."""
         author = held.record.author
-        eager = self._eager.get(author)
-        if eager is None:
-            eager = self._eager_links(author)
+        eager = self._eager_links(author)
         if not eager or eager == (source,):
             return
         if self._gate("relay", held.record, held.lease_left_us(now), own=False) is None:
             self._push(author, source)
 
     def _push(self, author: AuthorId, source: LinkId | None) -> None:
-        eager = self._eager.get(author)
-        for link in self._eager_links(author) if eager is None else eager:
+        for link in self._eager_links(author):
             if link != source:
                 self.lanes[link].dirty[author] = None
                 self.ready[link] = None

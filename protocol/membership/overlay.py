@@ -23,9 +23,6 @@ from protocol.membership.members import Guest, Member, Purpose, Slots, around
 from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
-    Join,
-    Neighbor,
-    NeighborAnswer,
     NeighborDown,
     NeighborUp,
     OverlayConfig,
@@ -41,6 +38,7 @@ from protocol.membership.overlay_values import (
 from protocol.membership.pool import Pool
 from protocol.membership.shuffles import Shuffles
 from protocol.rng import Rng
+from protocol.wire.joining import Join, Neighbor, NeighborAnswer
 
 PLAN: TimerKey = ("overlay", "plan")
 SHUFFLE: TimerKey = ("overlay", "shuffle")

@@ -14,6 +14,7 @@ from typing import TypeAlias, final
 from protocol.clock import MINUTE, SECOND, Duration, Instant
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
+from protocol.wire.joining import Join, Neighbor, NeighborAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,30 +112,11 @@ class Priority(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """I am new here: be my neighbor, and tell others of me."""
-
-
-@dataclass(frozen=True, slots=True)
 class ForwardJoin:
     """``peer`` is new, or back after long; passed on with one hop less each time."""
 
     peer: AuthorId
     ttl: int
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbor:
-    """Be my neighbor; ``high`` asks to make room."""
-
-    high: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NeighborAnswer:
-    """The answer to Join and Neighbor; if accepted, both sides are neighbors from now on."""
-
-    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,6 @@ from protocol.membership.overlay import PLAN, PROBE, SHUFFLE, Overlay
 from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
-    Join,
-    Neighbor,
-    NeighborAnswer,
     NeighborDown,
     NeighborUp,
     OverlayConfig,
@@ -24,6 +21,7 @@ from protocol.membership.overlay_values import (
     hyparview_paper,
 )
 from protocol.rng import Rng
+from protocol.wire.joining import Join, Neighbor, NeighborAnswer
 from tests.unit.protocol.overlay_net import Net, name
 
 CONFIGS = (

@@ -24,7 +24,13 @@ FORBIDDEN = [
     "as iss" + "ue #2 asks",
     "sha" + "red/research says",
 ]
-ALLOWED = ["https://example.org/work/x", "docs/work/x", "$HOME/tmp/x", "the issue is open", "artwork/roots/"]
+ALLOWED = [
+    "https://example.org/wo" + "rk/x",
+    "docs/wo" + "rk/x",
+    "$HOME/t" + "mp/x",
+    "the issue is open",
+    "artwork/roots/",
+]
 
 
 def tools() -> frozenset[str]:

@@ -12,8 +12,6 @@ from protocol.membership.overlay import PLAN, PROBE, Overlay
 from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
-    Neighbor,
-    NeighborAnswer,
     NeighborDown,
     NeighborUp,
     OverlayConfig,
@@ -26,6 +24,7 @@ from protocol.membership.overlay_values import (
 from protocol.membership.pool import Pool
 from protocol.membership.shuffles import Shuffles
 from protocol.rng import Rng
+from protocol.wire.joining import Neighbor, NeighborAnswer
 from tests.unit.protocol.overlay_net import name
 from tests.unit.protocol.test_overlay_neighbors import LARGE, ME, NOW, full, overlay, said, welcome
 

@@ -10,9 +10,6 @@ from protocol.membership.overlay import PLAN, PROBE, SHUFFLE, Overlay
 from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
-    Join,
-    Neighbor,
-    NeighborAnswer,
     NeighborDown,
     NeighborUp,
     OverlayConfig,
@@ -26,6 +23,7 @@ from protocol.membership.overlay_values import (
     hyparview_paper,
 )
 from protocol.rng import Rng
+from protocol.wire.joining import Join, Neighbor, NeighborAnswer
 from tests.unit.protocol.overlay_net import name
 
 ME, CONTACT, OTHER = name(0), name(1), name(2)
