@@ -12,7 +12,7 @@ TOOLS := /(hypothesis|mypy|mypyc|numpy|pip|_pytest|pygments|setuptools)/
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench lock clean
+.PHONY: help venv demo test check bench lab lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ check: $(READY) ## the fast loop: format, lint, types, unit, property and tidy t
 
 bench: $(READY) ## measure ourselves against the limits of this machine
 	@$(VENV_PYTHON) -m benchmarks --json
+
+lab: $(READY) ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
+	@$(VENV_PYTHON) -m tests.lab
 
 lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
 	@$(PIP) install -qq 'uv>=0.7,<1'

@@ -17,7 +17,7 @@ from meshnode.clock import boot_us, utc_ms
 from meshnode.config import HubConfig
 from meshnode.control import serve_control
 from meshnode.discovery.candidate import Candidate
-from meshnode.discovery.interfaces import network_interfaces, reachable_addresses, watch_interfaces
+from meshnode.discovery.interfaces import local_hosts, network_interfaces, reachable_addresses, watch_interfaces
 from meshnode.discovery.mdns import MdnsHandle, MdnsSettings, run_mdns
 from meshnode.discovery.static import parse_peer
 from meshnode.driver import Driver
@@ -29,6 +29,7 @@ from meshnode.moderation import Moderation
 from meshnode.observe import Events, say
 from meshnode.recorder import Recorder
 from meshnode.sensing.source import run_sensing
+from meshnode.storage.store import Store
 from meshnode.transport.admission import Admission
 from meshnode.transport.base import Transport
 from meshnode.transport.greeting import Greeted, greet
@@ -50,6 +51,7 @@ from protocol.inputs import (
     DialFailed,
     InterfaceChanged,
     Leave,
+    LedgerInput,
     LinkUp,
     PeerSeen,
     Publish,
@@ -103,6 +105,7 @@ class Hub:
     opened: Opened
     driver: Driver
     events: Events
+    store: Store
     admission: Admission
     lab: Lab | None
     listen: Address = ("", 0)
@@ -133,6 +136,9 @@ class _Daemon:
         lab = Lab() if options.lab else None
         transport: Transport = options.transport if options.transport is not None else Tcp()
         self._transport = transport if lab is None else LabTransport(transport, lab)
+        self._store = store = Store(state.path, mesh_id, self._stored)
+        store.know(opened.identity.author, opened.identity.key_state.encoded)
+        nursery.start_soon(store.run)
         target = config.peers.max_links
         node_config = options.node or NodeConfig(
             agent=AGENT, views=ViewsConfig(links_target=target, links_max=max(16, target))
@@ -146,9 +152,11 @@ class _Daemon:
             store_boot=self._raise_boot,
             store_key_state=self._store_key_state,
             store_peers=self._store_peers,
+            store_events=store.submit,
+            load_payload=store.load,
             observe=events.observe,
         )
-        self.hub = Hub(config, opened, driver, events, Admission(), lab)
+        self.hub = Hub(config, opened, driver, events, store, Admission(), lab)
 
     # --- persistence --------------------------------------------------------------------------------------------
 
@@ -159,13 +167,25 @@ class _Daemon:
             # The hub goes on above the number it was shown; after a crash a peer will have to show it again.
             say("store", f"the boot number {boot} was not written: {fault}", level=logging.ERROR)
 
+    def _stored(self, answers: list[LedgerInput]) -> None:
+        self.hub.driver.feed_in_turn(*answers)
+
     def _store_key_state(self, author: AuthorId, encoded: bytes) -> None:
+        self._store.know(author, encoded)
         self._key_states.pop(author, None)
         self._key_states[author] = encoded
         if len(self._key_states) > KEY_STATES_MAX:
             del self._key_states[next(iter(self._key_states))]
         self._key_states_changed.set()
         say("rotation", f"{author[:5].hex()} has a new key", author=author.hex())
+
+    def _known_keys(self) -> tuple[bytes, ...]:
+        """Others' key states from both places where they are kept; a longer one has more rotations."""
+        own = self.hub.opened.identity.author
+        known = {author: encoded for author, encoded in self._store.key_states.items() if author != own}
+        for author, encoded in self._key_states.items():
+            known[author] = max(known.get(author, b""), encoded, key=len)
+        return tuple(known.values())
 
     def _store_peers(self, peers: tuple[PeerRecord, ...]) -> None:
         try:
@@ -303,8 +323,11 @@ class _Daemon:
         """Addresses or interfaces have changed."""
         hub = self.hub
         addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
+        hosts = local_hosts()
         say("interfaces", f"this hub is now reachable at {len(addresses)} addresses")
         hub.addresses = addresses
+        for link in hub.driver.links.values():
+            link.strand(hosts)
         hub.driver.feed(InterfaceChanged(addresses))
         if hub.mdns is not None:
             await hub.mdns.refresh_interfaces()
@@ -316,7 +339,7 @@ class _Daemon:
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
-        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met))
+        hub.driver.feed(Started(boot, self._known_keys(), hub.addresses, met, self._store.take_ledger()))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         if self.poller is not None:

@@ -24,10 +24,12 @@ from protocol.effects import (
     Effect,
     Emit,
     Event,
+    LoadPayload,
     RareEffect,
     Send,
     SetTimer,
     StoreBoot,
+    StoreEvents,
     StoreKeyState,
     StorePeers,
 )
@@ -43,7 +45,8 @@ NEVER: Instant = 1 << 62
 
 
 class Driver:
-    """Owns the Node's timers and links. ``dial`` starts a Connect; ``store_*`` persist before they return."""
+    """Owns the Node's timers and links. ``dial`` starts a Connect; ``store_events`` and ``load_payload`` hand over and are
+    answered later, in order, through ``feed_in_turn``; the other ``store_*`` persist before they return."""
 
     def __init__(
         self,
@@ -54,6 +57,8 @@ class Driver:
         store_boot: Callable[[int], None],
         store_key_state: Callable[[AuthorId, bytes], None],
         store_peers: Callable[[tuple[PeerRecord, ...]], None],
+        store_events: Callable[[StoreEvents], None],
+        load_payload: Callable[[LoadPayload], None],
         observe: Callable[[Event], None],
     ) -> None:
         self.node = node
@@ -64,6 +69,8 @@ class Driver:
         self._store_boot = store_boot
         self._store_key_state = store_key_state
         self._store_peers = store_peers
+        self._store_events = store_events
+        self._load_payload = load_payload
         self._observe = observe
         self._timers = TimerTable()
         self._scope: trio.CancelScope | None = None
@@ -154,6 +161,10 @@ class Driver:
                 self._store_key_state(author, encoded)
             case StorePeers(peers):
                 self._store_peers(peers)
+            case StoreEvents():
+                self._store_events(effect)
+            case LoadPayload():
+                self._load_payload(effect)
 
     # --- timers -------------------------------------------------------------------------------------------------
 

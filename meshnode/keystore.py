@@ -192,6 +192,15 @@ def read_meshes(directory: Path) -> tuple[StoredMesh, ...]:
     return tuple(_mesh_from(path, entry) for entry in listed)
 
 
+def last_boot(directory: Path) -> int:
+    """The highest number of a start that either copy of the counter holds, 0 if there is none. Needs no lock.
+
+    Raises:
+        StoreError: a copy is exposed.
+    """
+    return max(_boot_in(directory / name) or 0 for name in BOOT_FILES)
+
+
 def export_next_key(path: Path, next_seed: bytes, author: str) -> None:
     """Write the next key's secret once to ``path`` (0600), with a sentence that says where it belongs.
 
@@ -260,7 +269,7 @@ def write_private(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(handle)
         temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as fault:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -289,6 +298,21 @@ def read_private(path: Path) -> bytes | None:
         return file.read()
 
 
+def check_private(path: Path) -> None:
+    """Refuse a file that is a link, somebody else's, or open to others; its content is not read.
+
+    Raises:
+        StoreError: as said, or there is none.
+    """
+    try:
+        status = path.lstat()
+    except OSError as fault:
+        raise _failed("read", path, fault) from fault
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{path} is not a regular file")
+    _refuse_exposed(path, status, "600")
+
+
 def _refuse_exposed(path: Path, status: os.stat_result, mode: str) -> None:
     if status.st_uid != os.geteuid():
         raise StoreError(f"{path} belongs to user {status.st_uid}, not to {os.geteuid()} who runs this")
@@ -315,7 +339,8 @@ def _lock(path: Path) -> int:
     return handle
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Bring the names in a directory to the disk."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

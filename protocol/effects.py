@@ -9,8 +9,9 @@ from typing import TypeAlias, final
 
 from protocol.clock import Instant
 from protocol.errors import CloseCode, Reason
-from protocol.ids import AuthorId, LinkId
+from protocol.ids import AuthorId, EventId, LinkId
 from protocol.inputs import Address, TimerKey
+from protocol.wire.events import EventRecord, Fork, StoredEvent
 from protocol.wire.messages import Message, PeerRecord
 
 
@@ -80,6 +81,33 @@ class StorePeers:
     peers: tuple[PeerRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StoreEvents:
+    """One atomic batch, answered by ``Stored`` or ``StoreFailed`` in the order of the batches.
+
+    ``events`` are added; one that is stored already only gains the payload that it brings. ``erase``: payload and salt
+    go, beyond recovery, the event stays. ``forget``: the events go, with all. ``forks`` are added to the proofs.
+    ``own`` asks for the strictest durability: these are our own words, and nobody else has them yet.
+    """
+
+    ticket: int
+    events: tuple[StoredEvent, ...] = ()
+    erase: tuple[EventId, ...] = ()
+    forget: tuple[EventId, ...] = ()
+    forks: tuple[bytes, ...] = ()
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPayload:
+    """Read chunks ``first`` .. ``first + count - 1`` of 32 KiB of a stored payload for ``peer``; see PayloadLoaded."""
+
+    peer: AuthorId
+    event: EventId
+    first: int
+    count: int
+
+
 @dataclass(slots=True)  # not frozen: a hot one, made for every frame
 class Drop:
     """Something was refused and this is why; tests and counters ask."""
@@ -108,7 +136,55 @@ class LinkNews:
     reason: str = ""
 
 
-Event: TypeAlias = ValueShown | LinkNews
+@dataclass(frozen=True, slots=True)
+class EventAccepted:
+    """News: an event is part of its author's chain and on the disk."""
+
+    event: EventRecord
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadKept:
+    """News: the payload of an event is whole, verified and on the disk."""
+
+    event: EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadErased:
+    """News: a payload was withdrawn or has expired, and its erasure is ordered; nobody may show it any more."""
+
+    event: EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ForkProven:
+    """News: two records of ``author`` prove that its key signed where no honest hub signs twice."""
+
+    author: AuthorId
+    fork: Fork
+
+
+@dataclass(frozen=True, slots=True)
+class EventWritten:
+    """News: what ``WriteEvent(request)`` asked for is signed, on the disk, and on its way."""
+
+    request: int
+    event: EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRefused:
+    """News: what ``WriteEvent(request)`` asked for was not done, and why (a sentence for people); nothing changed."""
+
+    request: int
+    reason: Reason
+    detail: str
+
+
+LedgerNews: TypeAlias = EventAccepted | PayloadKept | PayloadErased | ForkProven | EventWritten | WriteRefused
+Event: TypeAlias = ValueShown | LinkNews | LedgerNews
 
 
 @final
@@ -119,5 +195,7 @@ class Emit:
     event: Event
 
 
-RareEffect: TypeAlias = Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | StorePeers | Drop
+RareEffect: TypeAlias = (
+    Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | StorePeers | StoreEvents | LoadPayload | Drop
+)
 Effect: TypeAlias = Send | SetTimer | Emit | RareEffect

@@ -17,12 +17,16 @@ MeshId = NewType("MeshId", bytes)
 RecordId = NewType("RecordId", bytes)
 """32 bytes: BLAKE2b-256 of a record's signed bytes (never of its signature, which is malleable)."""
 
+EventId = NewType("EventId", bytes)
+"""32 bytes: the record id of a durable event."""
+
 LinkId = NewType("LinkId", int)
 """Local number of one established link; unique within one run of the hub."""
 
 AUTHOR_BYTES: Final = 32
 MESH_BYTES: Final = 16
 RECORD_BYTES: Final = 32
+EVENT_BYTES: Final = 32
 
 
 def short(author: bytes) -> str:

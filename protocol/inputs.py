@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from protocol.ids import AuthorId, LinkId
+from protocol.ids import AuthorId, EventId, LinkId
+from protocol.wire.events import StoredEvent
 from protocol.wire.messages import Message, PeerRecord
 
 Address: TypeAlias = tuple[str, int]
@@ -34,6 +35,16 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLedger:
+    """What every ``StoreEvents`` so far has left: all events, in ascending (author, seq), without payloads but those
+    that are indexed; all proofs of forks. ``restored``: this is a backup, and what came after it is not here."""
+
+    events: tuple[StoredEvent, ...] = ()
+    forks: tuple[bytes, ...] = ()
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The first input of every run. ``boot`` was persisted before it was told; ``rotations`` are key states that
     this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held."""
@@ -42,6 +53,7 @@ class Started:
     key_states: tuple[bytes, ...] = ()
     listen: tuple[Address, ...] = ()
     peers: tuple[PeerRecord, ...] = ()
+    ledger: StoredLedger = StoredLedger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,51 @@ class CommonsGrant:
     may_aggregate: bool
     may_record: bool
 
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The ``StoreEvents`` with this ticket is on the disk, whole."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The ``StoreEvents`` with this ticket could not be stored (disk full, read-only, broken); ``reason`` for people."""
+
+    ticket: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLoaded:
+    """Answers ``LoadPayload``: the chunks asked for, as far as there are so many; ``salt`` None: not in the store."""
+
+    peer: AuthorId
+    event: EventId
+    first: int
+    salt: bytes | None
+    chunks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteEvent:
+    """Command: add an event to this hub's own chain; answered by ``EventWritten`` or ``WriteRefused``.
+
+    ``salt`` are 16 fresh random bytes; ``expires`` is UTC seconds, 0 never; ``content`` None: an event without payload.
+    A stolen statement's content is a note in UTF-8; ``last_good`` is the last event that is ours, None the newest.
+    """
+
+    request: int
+    kind: int
+    salt: bytes
+    content: bytes | None
+    audience: int = 0
+    expires: int = 0
+    last_good: EventId | None = None
+
+
+LedgerInput: TypeAlias = Stored | StoreFailed | PayloadLoaded | WriteEvent
 
 TimerKey: TypeAlias = tuple[str, ...]
 """Timers are named; the first word is the machine's."""

@@ -86,6 +86,15 @@ GOSSIP_BYTES_MAX: Final = 4_096
 GOSSIP_HOPS_MAX: Final = 255
 """Hops are counted up to here and stay there: a hub that overstates them cannot end a message's way."""
 
+# --- reconciliation ---------------------------------------------------------------------------------------------
+FRONTIER_MAX: Final = 1 << 17
+"""Entries of a frontier that can be said: ten times the largest mesh that is meant; memory follows what is said."""
+SYMBOLS_MAX: Final = 3_072
+FINGERPRINTS_MAX: Final = 4_096
+ENTRIES_MAX: Final = 256
+ENTRIES_ASKED_MAX: Final = 1_024
+"""What one message holds, each as much as fits into one Send; more takes another round, and rounds are counted."""
+
 # --- probes -----------------------------------------------------------------------------------------------------
 PROBE_HOPS_MAX: Final = 1
 """How often a PING_REQ is passed on: once, so that whoever asks causes at most three messages more."""
@@ -96,6 +105,28 @@ REFUTATION_STEP_MAX: Final = 64
 
 TREE_QUEUE_BYTES_MAX: Final = 131_072
 """What may wait for one slow neighbor: half of what a peer may cost in memory; beyond it the link is closed."""
+
+# --- durable events ---------------------------------------------------------------------------------------------
+EVENT_BYTES_MAX: Final = 512
+"""An event beside its payload: with eight heads it has at most 478 bytes."""
+HEADS_MAX: Final = 8
+"""Causal heads in one event, and branches of one author: without it a forger makes branches without end."""
+KIND_MAX: Final = 65_535
+SALT_BYTES: Final = 16
+PAYLOAD_BYTES_MAX: Final = 2_097_152
+CHUNK_BYTES: Final = 32_768
+"""Half a frame, so that vectors and heartbeats are never far behind a story."""
+CHUNKS_MAX: Final = PAYLOAD_BYTES_MAX // CHUNK_BYTES
+CHUNKS_ASKED_MAX: Final = 4
+"""What one message may ask for: 128 KiB in answer to 42 bytes, so it is served only to neighbors, one at a time."""
+INLINE_BYTES_MAX: Final = 16_384
+"""The largest payload that travels beside its event; more is asked for in chunks, once, by whoever wants it."""
+NAMED_MAX: Final = 448
+"""Events that a checkpoint keeps; its payload travels beside it."""
+WITHDRAWN_MAX: Final = 16
+"""Events that one withdrawal names."""
+WANTED_AUTHORS_MAX: Final = 16
+"""Authors whose events one message may ask for."""
 
 # --- tables -----------------------------------------------------------------------------------------------------
 LINKS_MAX: Final = 32
@@ -133,3 +164,7 @@ assert BLOCK_SAMPLES_MAX * DIMENSIONS_MAX * 2 < VECTOR_BYTES_MAX + 1
 assert AGE_MS_MAX >= LEASE_MS_MAX
 assert GOSSIP_BYTES_MAX + GOSSIP_ID_BYTES_MAX + 64 < SEND_BYTES_MAX
 assert IHAVE_IDS_MAX * IHAVE_ENTRY_BYTES + 8 < SEND_BYTES_MAX
+assert INLINE_BYTES_MAX + EVENT_BYTES_MAX + SIGNATURE_BYTES + SALT_BYTES + 32 < SEND_BYTES_MAX
+assert NAMED_MAX * 32 + 512 < INLINE_BYTES_MAX
+assert WITHDRAWN_MAX * 34 + 64 < GOSSIP_BYTES_MAX
+assert CHUNK_BYTES + 128 < PLAINTEXT_BYTES_MAX

@@ -225,6 +225,44 @@ def config_init(config_path: Path | None) -> None:
 
 
 @main.command()
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--with-keys", is_flag=True, help="Include the secret keys: whoever has the file is then you.")
+def backup(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path, with_keys: bool) -> None:
+    """Write everything this hub holds into one file, while it runs or not."""
+    from meshnode.cli.storage import backup_command
+
+    backup_command(_state_dir(config_path, state_dir), file, with_keys=with_keys, as_json=as_json)
+
+
+@main.command()
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def restore(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path) -> None:
+    """Bring a backup back; the hub must not run."""
+    from meshnode.cli.storage import restore_command
+
+    restore_command(_state_dir(config_path, state_dir), file, as_json=as_json)
+
+
+@main.command()
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+def verify(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path | None) -> None:
+    """Check every page, signature and chain of the databases, or of one database or backup."""
+    from meshnode.cli.storage import verify_command
+
+    place = None if file is not None else _state_dir(config_path, state_dir)
+    sys.exit(verify_command(place, file, as_json=as_json))
+
+
+@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what a shell needs to complete meshnode's words, e.g. `eval "$(meshnode completion bash)"`."""

@@ -82,6 +82,12 @@ def network_interfaces() -> Snapshot:
     return tuple(sorted(found, key=lambda interface: (interface.index, interface.name)))
 
 
+def local_hosts() -> frozenset[str]:
+    """Every address that this host has, whether or not it can be bound now, as bare IP literals."""
+    ips = (ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips)
+    return frozenset(ip[0] if isinstance(ip, tuple) else ip for ip in ips)
+
+
 def discovery_interfaces(wanted: tuple[str, ...], now: Snapshot) -> Snapshot:
     """Those interfaces of ``now`` on which to discover, narrowed to the wanted addresses.
 

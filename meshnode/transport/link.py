@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Container
 from typing import Protocol
 
 import trio
 
 from meshnode.transport.lab import BUFFER_BYTES_MAX, Lab
 from meshnode.transport.poller import Poller
+from meshnode.transport.tcp import local_host
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import FrameReceived, Input, LinkDown, LinkWritable
@@ -54,6 +56,7 @@ class Link:
         self.peer = peer
         self.writable = LinkWritable(link)
         self._sock = sock
+        self._local = local_host(sock)
         self._channel = channel
         self._reader = reader
         self._driver = driver
@@ -110,6 +113,11 @@ class Link:
             return
         self.bytes_out += sent
         self._unsent = self._unsent[sent:]
+
+    def strand(self, hosts: Container[str]) -> None:
+        """End if this host has lost the address that the connection hangs on: nothing can come or leave any more."""
+        if self._local is not None and self._local not in hosts:
+            self._end(None)
 
     def disconnect(self, code: CloseCode) -> None:
         """Say BYE if the link can take it now, and end."""

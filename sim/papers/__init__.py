@@ -22,6 +22,7 @@ PAPERS: Final = {
     "hyparview": "sim.papers.hyparview",
     "lifeguard": "sim.papers.lifeguard",
     "plumtree": "sim.papers.plumtree",
+    "reconcile": "sim.papers.reconcile",
     "remerge": "sim.papers.remerge",
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.conformance.examples import codec, frames, keys, links, records
+from tests.conformance.examples import codec, frames, keys, links, records, sketches
 from tests.conformance.examples.shared import MESH, MESH_NAME, Example
 
 FOLDER: Final = Path(__file__).parent / "vectors"
@@ -47,6 +47,13 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
             f"are given, `seed` being that of the current key. {IN_MESH}"
         ),
         links.handshakes,
+    ),
+    "sketches": (
+        (
+            "Section 13. `hex` is a frontier, its entries one after the other; `symbols` are the first 24 of the session, "
+            "`fingerprints` are sorted as in pages."
+        ),
+        sketches.sketches,
     ),
 }
 """File name to what it says of itself and where its examples come from."""

@@ -14,10 +14,13 @@ import pytest
 from protocol.crypto import DhKey, SigningKey, admit_key, verify
 from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
 from protocol.identity import LocalIdentity, Mesh, decode_key_state, invite_mesh, mesh_tag, open_mesh
+from protocol.ids import AuthorId
 from protocol.link.channel import Channel
 from protocol.link.handshake import Handshake
 from protocol.link.noise import CipherState
-from protocol.wire import codec, messages
+from protocol.reconcile import sketch
+from protocol.reconcile.frontier import Frontier
+from protocol.wire import codec, messages, reconciling
 from protocol.wire.records import decode_addresses, decode_vector
 from tests.conformance.build_vectors import FILES
 from tests.conformance.examples.readers import READERS
@@ -120,6 +123,23 @@ def _channel(example: Example) -> str:
     return plaintext.hex()
 
 
+def _sketch(example: Example) -> dict[str, Any]:
+    arity, parse = reconciling.PARSERS[reconciling.RECON_ENTRIES]
+    message = parse((reconciling.RECON_ENTRIES, _hex(example["hex"]), b"", True))
+    assert arity == 4
+    assert isinstance(message, reconciling.ReconEntries)
+    entries = reconciling.split(message.entries, reconciling.ENTRY_BYTES)
+    frontier = Frontier()
+    for entry in entries:
+        frontier.add(reconciling.Entry.unpack(entry))
+    salt = _hex(example["salt"])
+    key = sketch.session_key(salt, AuthorId(_hex(example["opener"])), AuthorId(_hex(example["answerer"])))
+    words = sketch.words(entries, key)
+    prints = [sketch.fingerprint(word).hex() for word in sorted(words)]
+    symbols = sketch.pack(sketch.symbols(words, 0, 24)).hex()
+    return {"mark": frontier.mark(salt).hex(), "fingerprints": prints, "symbols": symbols}
+
+
 def _side(example: Example, name: str) -> Handshake:
     told = example[name]
     state = decode_key_state(_hex(told["key_state"]), MESH.mesh_id)
@@ -166,6 +186,7 @@ PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "mesh_tags": _tag,
     "channel": _channel,
     "handshakes": _handshake,
+    "sketches": _sketch,
 }
 """File name to reader."""
 

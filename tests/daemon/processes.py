@@ -128,16 +128,18 @@ async def running(
 ) -> AsyncIterator[Running]:
     """``meshnode run`` with a state directory of its own under ``folder``; ``prefix`` goes before the command."""
     state, log = folder / name, folder / f"{name}.log"
-    command = [*prefix, *MESHNODE, "run", "--json", "--state-dir", str(state), *arguments]
+    command = [*prefix, *MESHNODE, "run", "--json", "--with-parent", "--state-dir", str(state), *arguments]
     with log.open("ab") as file:
         process = await trio.lowlevel.open_process(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends with us, even if we are killed
             stdout=subprocess.PIPE,
             stderr=file,
             env=environ(folder) if env is None else env,
             cwd=folder,
+            start_new_session=True,  # Ctrl-C reaches the tests, which then end it; its share of a core is its own
         )
+    assert process.stdin is not None
     assert process.stdout is not None
     try:
         line = b""
@@ -153,6 +155,7 @@ async def running(
     finally:
         with trio.CancelScope(shield=True):
             await end(process)
+            await process.stdin.aclose()
             await process.stdout.aclose()
 
 

@@ -14,6 +14,7 @@ from protocol.wire.messages import decode_frame, encode_frame
 from protocol.wire.records import decode_addresses, decode_vector, encode_addresses, encode_vector
 from tests.fuzz.chaos import Chaos
 from tests.fuzz.mutate import any_vector, corpus, mutate
+from tests.fuzz.reconciling import Exchange
 from tests.unit.protocol.people import MESH, listening, person
 
 MESH_ID = MESH.mesh_id
@@ -95,6 +96,11 @@ def nodes(rng: Rng) -> None:
     Chaos(rng.u64()).run(60)
 
 
+def reconciling(rng: Rng) -> None:
+    """A session with a hostile neighbor ends within its bounds, whatever is forged in it."""
+    Exchange(rng).run()
+
+
 TARGETS: dict[str, tuple[Callable[[Rng], None], int]] = {
     "values": (values, 40),
     "frames": (frames, 40),
@@ -102,6 +108,7 @@ TARGETS: dict[str, tuple[Callable[[Rng], None], int]] = {
     "key_states": (key_states, 5),
     "streams": (streams, 2),
     "nodes": (nodes, 1),
+    "reconciling": (reconciling, 5),
 }
 """By name: the target, and how many rounds it gets for one of ``nodes``."""
 

@@ -11,7 +11,15 @@ from tests.fuzz.__main__ import main
 from tests.fuzz.mutate import corpus, mutate
 from tests.fuzz.targets import TARGETS, Failed, round_of
 
-ROUNDS = {"values": 8_000, "frames": 8_000, "records": 1_500, "key_states": 1_000, "streams": 400, "nodes": 150}
+ROUNDS = {
+    "values": 8_000,
+    "frames": 8_000,
+    "records": 1_500,
+    "key_states": 1_000,
+    "streams": 400,
+    "nodes": 150,
+    "reconciling": 1_000,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -49,5 +57,5 @@ def test_the_command_stops_after_its_rounds_and_says_what_it_did(capsys: pytest.
     assert main(["--rounds", "50", "--seed", "3"]) == 0
     assert capsys.readouterr().out == (
         "good: 40 rounds of values, 10 rounds of frames, 0 rounds of records, 0 rounds of key_states, "
-        "0 rounds of streams, 0 rounds of nodes\n"
+        "0 rounds of streams, 0 rounds of nodes, 0 rounds of reconciling\n"
     )

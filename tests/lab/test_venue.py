@@ -9,9 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +20,8 @@ from meshnode.demo.crowd import started_us
 from meshnode.keystore import read_meshes
 from protocol.clock import SECOND
 from protocol.identity import decode_key_state, open_mesh
-from tests.daemon.processes import Running, running
-from tests.daemon.rig import mesh_name
-from tests.lab.netns import Venue, venue
+from tests.daemon.processes import Running
+from tests.lab.stage import Stage, gone, is_linked, linked_at, seq_of, stage
 
 pytestmark = [pytest.mark.usefixtures("namespaces", "nothing_left"), pytest.mark.namespaces]
 
@@ -36,53 +32,6 @@ ATTEMPTS = 3
 NOTICE_S = 4.0
 HEAL_S = 4.0
 CUT_S = 8.0
-
-
-@dataclass
-class Stage:
-    """A venue with hubs in it."""
-
-    venue: Venue
-    folder: Path
-    stack: AsyncExitStack
-    mesh: str = field(default_factory=mesh_name)
-
-    async def hub(self, room: str, *arguments: str, name: str = "", mesh: str = "") -> Running:
-        """Start ``meshnode run`` in a room, with the settings that a person has who has set nothing."""
-        here = ("--mesh", mesh or self.mesh, "--share", *arguments)
-        return await self.stack.enter_async_context(
-            running(self.folder, name or room, *here, prefix=self.venue.inside(room))
-        )
-
-
-@asynccontextmanager
-async def stage(folder: Path, *rooms: str) -> AsyncIterator[Stage]:
-    """Rooms on one bridge, their addresses in use; 10.88.0.1 is the first room's, and so on."""
-    async with venue() as place:
-        await place.bridge("hall")
-        for number, room in enumerate(rooms, start=1):
-            await place.room(room, "hall", f"10.88.0.{number}/24")
-        await place.settled(*rooms)
-        async with AsyncExitStack() as stack:
-            yield Stage(place, folder, stack)
-
-
-def is_linked(status: dict[str, Any], *peers: str) -> bool:
-    """Whether exactly these are linked, and all open."""
-    open_links = sorted(link["peer"] for link in status["links"] if link["state"] == "open")
-    return open_links == sorted(peers) and len(status["links"]) == len(peers)
-
-
-def seq_of(status: dict[str, Any], author: str) -> tuple[int, int]:
-    """The number of the newest value shown of an author."""
-    return next(((line["boot"], line["seq"]) for line in status["authors"] if line["author"] == author), (0, 0))
-
-
-async def linked_at(hub: Running, peer: str) -> int:
-    """Boot time (us) at which the link with ``peer`` came up; waits for it."""
-    status = await hub.until(lambda status: is_linked(status, peer), 10, "the link")
-    up_s: float = status["links"][0]["up_s"]
-    return boot_us() - round(up_s * SECOND)
 
 
 async def test_two_hubs_on_one_bridge_find_each_other_and_link(tmp_path: Path) -> None:
@@ -241,7 +190,7 @@ async def daemon(nursery: trio.Nursery, lab: Stage, *command: str) -> None:
 
 async def test_a_hub_of_another_mesh_on_the_bridge_is_not_joined_and_learns_nobody(tmp_path: Path) -> None:
     async with stage(tmp_path, "a", "b", "c") as lab:
-        first, second = await lab.hub("a"), await lab.hub("b")
+        first, second = await lab.both()
         await linked_at(first, second.author)
         await linked_at(second, first.author)
         peer = ("--peer", f"10.88.0.1:{first.port}")  # finding is not enough: it shall knock as well
@@ -265,7 +214,7 @@ async def test_a_hub_of_another_mesh_on_the_bridge_is_not_joined_and_learns_nobo
 
 async def test_a_cable_that_is_out_for_eight_seconds_is_noticed_and_forgotten(tmp_path: Path) -> None:
     async with stage(tmp_path, "a", "b") as lab:
-        hubs = [await lab.hub("a", "--cadence-ms", "500"), await lab.hub("b", "--cadence-ms", "500")]
+        hubs = await lab.both("--cadence-ms", "500")
         authors = [hub.author for hub in hubs]
         pairs = [(hubs[0], authors[1]), (hubs[1], authors[0])]
         for hub, peer in pairs:
@@ -296,15 +245,9 @@ async def test_a_cable_that_is_out_for_eight_seconds_is_noticed_and_forgotten(tm
             assert status["boot"] == 1
 
 
-def gone(status: dict[str, Any], peer: str) -> bool:
-    """Whether the peer is known to be out of reach and no link pretends otherwise."""
-    out = [entry["author"] for entry in status["crowd"]["out_of_reach"]]
-    return status["links"] == [] and out == [peer] and status["crowd"]["in_reach"] == 1
-
-
 async def test_a_hub_with_a_new_address_is_linked_again(tmp_path: Path) -> None:
     async with stage(tmp_path, "a", "b") as lab:
-        first, second = await lab.hub("a"), await lab.hub("b")
+        first, second = await lab.both()
         await linked_at(first, second.author)
         await linked_at(second, first.author)
         mark = seq_of(await second.status(), second.author)
@@ -320,7 +263,9 @@ async def test_a_hub_with_a_new_address_is_linked_again(tmp_path: Path) -> None:
         await second.until(lambda status: is_linked(status, first.author), HEAL_S)
         print(f"linked again {(relinked - before) / SECOND:.2f} s after the change of address")
         assert relinked - before < (NOTICE_S + HEAL_S) * SECOND
+        status = await second.status()
         assert status["boot"] == 1
+        assert "link_silent" not in status["counters"]["dropped"]  # it knew by itself that the old link was of no use
 
 
 async def test_a_hub_that_is_carried_to_another_bridge_joins_the_crowd_there(tmp_path: Path) -> None:
@@ -328,7 +273,7 @@ async def test_a_hub_that_is_carried_to_another_bridge_joins_the_crowd_there(tmp
         await lab.venue.bridge("yard")
         await lab.venue.room("d", "yard", "10.99.0.1/24")
         await lab.venue.settled("d")
-        stays, roams, waits = await lab.hub("a"), await lab.hub("b"), await lab.hub("d")
+        stays, roams, waits = await lab.crowd("a", "b", "d")
         await linked_at(stays, roams.author)
         assert (await waits.status())["links"] == []
         begin = trio.current_time()

@@ -50,7 +50,9 @@ PROTOCOL_THIRD_PARTY = {
 MACHINES_OPEN_TO = {
     "meshnode": frozenset({"link"}),
     "sim": frozenset[str](),
-    **dict.fromkeys(("sim.field", "sim.members", "sim.papers", "sim.spread"), frozenset({"membership", "gossip"})),
+    **dict.fromkeys(
+        ("sim.field", "sim.members", "sim.papers", "sim.spread"), frozenset({"membership", "gossip", "reconcile"})
+    ),
 }
 OURS = ("protocol", "sim", "meshnode", "tests", "benchmarks")
 MAY_IMPORT_OURS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.conformance.examples import codec, frames, keys, records
+from tests.conformance.examples import codec, frames, keys, records, sketches
 from tests.conformance.examples.shared import MESH, Example
 from tests.conformance.reference.channel import Direction, rekeyed
 from tests.conformance.reference.codec import Refused
@@ -44,6 +44,11 @@ def _channel(example: Example) -> str:
         direction.key = rekeyed(direction.key)
     direction.frames = example["frame"]
     return direction.unseal(_hex(example["hex"])).hex()
+
+
+def _sketch(example: Example) -> dict[str, Any]:
+    session = (_hex(example[name]) for name in ("salt", "opener", "answerer"))
+    return sketches.told(_hex(example["hex"]), *session)
 
 
 def _handshake(example: Example) -> dict[str, str]:
@@ -92,5 +97,6 @@ READERS: Final[dict[str, Callable[[Example], Any]]] = {
     "mesh_tags": _tag,
     "channel": _channel,
     "handshakes": _handshake,
+    "sketches": _sketch,
 }
 """File name to reader."""

@@ -70,6 +70,16 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "R72": "a suspicion of oneself is refuted",
     "R73": "a suspicion reaches the suspect, and its answer comes back",
     "R74": "hearsay closes no link and keeps none",
+    "R90": "what a frontier consists of",
+    "R91": "the mark of a frontier",
+    "R92": "equal frontiers are met with silence, others with symbols or one page",
+    "R93": "fingerprints, words and symbols",
+    "R94": "how many symbols, and how they are read",
+    "R95": "pages where much differs",
+    "R96": "entries are given and asked for, the urgent first",
+    "R97": "a session is bounded, and what is wrong in it ends it and not the link",
+    "R98": "one session at a time on a link",
+    "R99": "when a session is opened",
 }
 
 NOT_TESTABLE: Final[dict[str, str]] = {
@@ -82,5 +92,15 @@ NOT_TESTABLE: Final[dict[str, str]] = {
     "R55": "a hub with few neighbors sends at once, and how many neighbors it has is not for outsiders to know",
     "R56": "needs a hub whose view is full of links older than the kit's patience",
     "R57": "needs a hub that has lost somebody for minutes; the tests of the daemon cut links and wait",
+    "R90": "which events a hub holds is seen by reconciling with it, and the kit writes none; examples show the layout",
+    "R91": "the frontier of the hub is not known to the kit; examples show marks",
+    "R92": "the frontier of the hub is not known to the kit; two products reconcile in the tests of sessions",
+    "R93": "the frontier of the hub is not known to the kit; examples show symbols",
+    "R94": "needs a hub with more entries than one page",
+    "R95": "needs a hub with more entries than one page",
+    "R96": "needs a hub that holds events",
+    "R97": "needs a session that goes on; the fuzz of sessions tells ours all sorts of lies",
+    "R98": "who opened first is decided by the network, which the kit does not hold",
+    "R99": "the hub chooses at random whom it asks, and others may be asked first",
     "R74": "how long a hub bears with a silent link is its own affair within R30; what it was told does not show",
 }

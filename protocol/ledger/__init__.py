@@ -1,0 +1,1 @@
+"""Durable events: every author's chain, payloads that can be erased, checkpoints, proofs of forks, quotas."""

@@ -1,0 +1,259 @@
+"""Sessions between two hubs: what each learns, in how many messages and bytes, and when they begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from protocol.clock import SECOND
+from protocol.errors import Reason
+from protocol.ids import AuthorId, EventId
+from protocol.reconcile.reconciler import Reconciler
+from protocol.reconcile.values import (
+    Ended,
+    Fault,
+    Learned,
+    Outcome,
+    ReconcileConfig,
+    ReconcileEffect,
+    Tell,
+    Wake,
+)
+from protocol.rng import Rng
+from protocol.wire import reconciling as wire
+from protocol.wire.codec import decode, encode
+from protocol.wire.reconciling import Entry, ReconcileMessage
+
+ADA, BEN = AuthorId(b"a" * 32), AuthorId(b"b" * 32)
+
+
+def entry(number: int, head: int = 0) -> Entry:
+    """The entry of one of many authors."""
+    author = blake2b(b"author %d" % number, digest_size=32).digest()
+    return Entry(AuthorId(author), 1, EventId(blake2b(b"%d %d" % (number, head), digest_size=32).digest()))
+
+
+def travelled(message: ReconcileMessage) -> ReconcileMessage:
+    """What the other side reads; the encoding is canonical."""
+    item = decode(encode(wire.to_value(message)))
+    assert isinstance(item, tuple)
+    kind = item[0]
+    assert isinstance(kind, int)
+    arity, parse = wire.PARSERS[kind]
+    assert len(item) == arity
+    return parse(item)
+
+
+@dataclass
+class Pair:
+    """Two hubs and one link, on which messages arrive in order and at once."""
+
+    common: int
+    mine: list[Entry] = field(default_factory=list)
+    theirs: list[Entry] = field(default_factory=list)
+    config: ReconcileConfig = field(default_factory=ReconcileConfig)
+    keep: bool = False  # what is learned comes at once, and is held
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        self.hubs = {
+            one: Reconciler(one, self.config, Rng(number), bytes([number]) * 16)
+            for number, one in enumerate((ADA, BEN))
+        }
+        shared = [entry(number) for number in range(self.common)]
+        self.hubs[ADA].changed((), [(one, False) for one in shared + self.mine])
+        self.hubs[BEN].changed((), [(one, False) for one in shared[::-1] + self.theirs])
+        self.said: list[tuple[AuthorId, ReconcileMessage]] = []
+        self.learned: dict[AuthorId, list[Entry]] = {ADA: [], BEN: []}
+        self.ended: list[tuple[AuthorId, Outcome]] = []
+        self.faults: list[tuple[AuthorId, Reason]] = []
+        self.wakes: dict[AuthorId, int] = {}
+
+    def do(self, hub: AuthorId, effects: list[ReconcileEffect]) -> None:
+        """Carry out effects, and all that follows."""
+        other = BEN if hub == ADA else ADA
+        told: list[ReconcileMessage] = []
+        for effect in effects:
+            match effect:
+                case Tell(_, message):
+                    told.append(message)
+                case Learned(_, entries):
+                    self.learned[hub] += entries
+                    if self.keep:
+                        self.hubs[hub].changed((), [(one, False) for one in entries])
+                case Ended(_, outcome):
+                    self.ended.append((hub, outcome))
+                case Fault(_, reason, _):
+                    self.faults.append((hub, reason))
+                case Wake(_, at):
+                    assert at > self.now
+                    self.wakes[hub] = at
+        for message in told:
+            self.said.append((hub, message))
+            self.do(other, self.hubs[other].receive(hub, travelled(message), self.now))
+
+    def link(self, first: AuthorId = ADA, *, bridge: bool = False) -> Pair:
+        """Both become neighbors, ``first`` a moment earlier on its side than its messages need."""
+        second = BEN if first == ADA else ADA
+        effects = self.hubs[second].neighbor_up(first, self.now, bridge=bridge)
+        self.do(first, self.hubs[first].neighbor_up(second, self.now, bridge=bridge))
+        self.do(second, effects)
+        return self
+
+    def wait(self, seconds: float) -> Pair:
+        """Let timers fire."""
+        until = self.now + int(seconds * SECOND)
+        while self.wakes and (due := min(self.wakes.values())) <= until:
+            hub = next(one for one, at in self.wakes.items() if at == due)
+            del self.wakes[hub]
+            self.now = due
+            self.do(hub, self.hubs[hub].timer(due))
+        self.now = until
+        return self
+
+    def kinds(self) -> list[str]:
+        """What was said, by name."""
+        return [type(message).__name__.removeprefix("Recon") for _, message in self.said]
+
+
+def test_equal_frontiers_cost_one_message_of_forty_bytes_with_its_frame() -> None:
+    pair = Pair(common=300).link().wait(4)
+    assert pair.kinds() == ["Open"]
+    assert 2 + 16 + len(encode((wire.to_value(pair.said[0][1]),))) <= 40
+    assert pair.ended == [(ADA, Outcome.EQUAL)]
+    assert pair.faults == []
+
+
+def test_ten_differences_are_known_after_three_messages_and_held_after_four() -> None:
+    mine, theirs = [entry(1_000 + n) for n in range(5)], [entry(2_000 + n) for n in range(5)]
+    pair = Pair(1_000, mine, theirs).link()
+    assert pair.kinds() == ["Open", "Symbols", "Entries", "Entries"]
+    assert sorted(one.head for one in pair.learned[ADA]) == sorted(one.head for one in theirs)
+    assert sorted(one.head for one in pair.learned[BEN]) == sorted(one.head for one in mine)
+    assert pair.ended == [(ADA, Outcome.FOUND)]
+
+
+def test_a_hundred_differences_take_more_symbols_and_all_are_found() -> None:
+    mine, theirs = [entry(1_000 + n) for n in range(70)], [entry(2_000 + n) for n in range(30)]
+    pair = Pair(1_000, mine, theirs).link()
+    assert pair.kinds().count("More") >= 2
+    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (30, 70)
+
+
+def test_a_small_frontier_is_sent_as_one_page() -> None:
+    pair = Pair(20, [entry(1_000)], [entry(2_000)]).link()
+    assert pair.kinds() == ["Open", "Page", "Entries", "Entries"]
+    assert (pair.learned[ADA], pair.learned[BEN]) == ([entry(2_000)], [entry(1_000)])
+
+
+def test_above_a_quarter_different_the_frontier_is_paged() -> None:
+    theirs = [entry(5_000 + n) for n in range(500)]
+    pair = Pair(1_000, [], theirs).link()
+    assert pair.kinds()[:4] == ["Open", "Symbols", "Turn", "Page"]
+    assert len(pair.learned[ADA]) == 500
+    mine = [entry(7_000 + n) for n in range(500)]
+    pair = Pair(1_000, mine, theirs).link()
+    assert "Turn" in pair.kinds()
+    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (500, 500)
+
+
+def test_a_hub_that_has_nothing_gets_everything_session_by_session() -> None:
+    theirs = [entry(n) for n in range(2_500)]
+    pair = Pair(0, [], theirs, ReconcileConfig(every_us=3_600 * SECOND), keep=True).link().wait(20)
+    assert sorted(one.head for one in pair.learned[ADA]) == sorted(one.head for one in theirs)
+    assert pair.kinds().count("Open") == 3
+    assert pair.faults == []
+
+
+def test_what_is_urgent_is_given_first_on_both_sides() -> None:
+    mine, theirs = [entry(1_000 + n) for n in range(40)], [entry(2_000 + n) for n in range(40)]
+    pair = Pair(1_000, mine, theirs)
+    pair.hubs[ADA].changed((), [(mine[33], True)])
+    pair.hubs[BEN].changed((), [(theirs[17], True)])
+    pair.link()
+    assert pair.learned[ADA][0] == theirs[17]
+    assert pair.learned[BEN][0] == mine[33]
+
+
+def test_every_head_of_a_fork_is_an_entry() -> None:
+    one, other = entry(7, 1), entry(7, 2)
+    pair = Pair(50, [one], [other]).link()
+    assert pair.learned == {ADA: [other], BEN: [one]}
+
+
+def test_if_both_begin_at_once_the_smaller_id_goes_on() -> None:
+    pair = Pair(100, [entry(1_000)], [entry(2_000)])
+    ben = pair.hubs[BEN].neighbor_up(ADA, 0, bridge=True)
+    ada = pair.hubs[ADA].neighbor_up(BEN, 0, bridge=True)
+    pair.do(BEN, ben)
+    pair.do(ADA, ada)
+    assert pair.faults == [(ADA, Reason.RECONCILE_BUSY)]
+    assert (pair.learned[ADA], pair.learned[BEN]) == ([entry(2_000)], [entry(1_000)])
+    assert pair.ended == [(ADA, Outcome.FOUND)]
+
+
+def test_without_news_somebody_is_asked_every_ten_seconds() -> None:
+    pair = Pair(100).link().wait(120)
+    assert 20 <= pair.kinds().count("Open") <= 32
+    assert set(pair.kinds()) == {"Open"}
+
+
+def test_a_change_is_found_at_the_next_session() -> None:
+    pair = Pair(100).link().wait(5)
+    pair.hubs[BEN].changed([entry(3)], [(entry(3, 1), False)])
+    pair.wait(13)
+    assert entry(3, 1) in pair.learned[ADA]
+    assert entry(3) in pair.learned[BEN]
+
+
+def test_a_neighbor_whose_heads_never_come_is_asked_ever_less_often() -> None:
+    pair = Pair(100, [], [entry(2_000)]).link().wait(3_600)
+    asked = sum(1 for hub, message in pair.said if hub == ADA and isinstance(message, wire.ReconOpen))
+    assert 10 <= asked <= 22
+    assert pair.faults.count((ADA, Reason.RECONCILE_STALLED)) >= 8
+
+
+def test_a_neighbor_that_lets_a_session_hang_is_given_up_and_left_alone_for_a_while() -> None:
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(100)])
+    ada.neighbor_up(BEN, 0)
+    told = ada.receive(BEN, wire.ReconSymbols(101, bytes(range(168))), 1_000)
+    assert Tell(BEN, wire.ReconMore()) in told
+    assert ada.timer(3_001_000)[:2] == [
+        Ended(BEN, Outcome.GIVEN_UP),
+        Fault(BEN, Reason.RECONCILE_SILENT, ""),
+    ]
+    assert not any(isinstance(effect, Tell) for effect in ada.timer(12_900_000))
+
+
+def test_a_peer_that_asks_again_at_once_is_not_answered() -> None:
+    ben = Reconciler(BEN, ReconcileConfig(), Rng(1), b"s" * 16)
+    ben.changed((), [(entry(1), False)])
+    ben.neighbor_up(ADA, 0)
+    opened = wire.ReconOpen(bytes(16))
+    assert isinstance(ben.receive(ADA, opened, 10)[0], Tell)
+    assert ben.receive(ADA, opened, 20)[0] == Fault(ADA, Reason.RECONCILE_BUSY, "asked too soon")
+    assert isinstance(ben.receive(ADA, opened, 1_000_020)[0], Tell)
+
+
+def test_who_has_left_is_forgotten_and_nothing_of_it_is_taken() -> None:
+    pair = Pair(100, [entry(1_000)], []).link()
+    pair.hubs[BEN].neighbor_down(ADA, pair.now)
+    refused = pair.hubs[BEN].receive(ADA, wire.ReconMore(), pair.now)
+    assert refused[0] == Fault(ADA, Reason.RECONCILE_UNEXPECTED, "no neighbor")
+
+
+def test_a_peer_that_did_not_give_what_it_said_is_left_alone() -> None:
+    pair = Pair(100).link().wait(4)
+    struck = pair.hubs[ADA].fruitless(BEN, pair.now)
+    assert struck == [Fault(BEN, Reason.RECONCILE_STALLED, "")]
+    opened = [at for at, (hub, _) in enumerate(pair.said) if hub == ADA]
+    pair.wait(6)
+    assert [at for at, (hub, _) in enumerate(pair.said) if hub == ADA] == opened
+
+
+def test_salts_differ_from_session_to_session() -> None:
+    pair = Pair(10).link().wait(200)
+    salts = [message.mark[:8] for _, message in pair.said if isinstance(message, wire.ReconOpen)]
+    assert len(salts) > 20
+    assert len(set(salts)) == len(salts)
