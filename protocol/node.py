@@ -7,7 +7,6 @@ link and what waits coalesces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -15,7 +14,7 @@ from protocol import limits
 from protocol.clock import MS, SECOND, Instant
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
-from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer, ValueShown
+from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
@@ -44,18 +43,15 @@ from protocol.membership.addresses import AddressBook
 from protocol.membership.liveness import Liveness, LivenessConfig
 from protocol.membership.overlay import Overlay
 from protocol.membership.overlay_values import OverlayConfig
-from protocol.membership.pulses import slot
 from protocol.membership.views import Views, ViewsConfig
 from protocol.neighborhood import Neighborhood, within
-from protocol.port import Outbox, Port, closes, link_statistics
+from protocol.port import Outbox, Port, link_statistics
+from protocol.reception import Reception
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
 from protocol.statistics import NodeStatistics, OpinionStatistics
 from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
-from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
-from protocol.wire.messages import Message, decode_frame
-from protocol.wire.probing import Nack, PingReq, ProbeAck, Refute, Suspect
 from protocol.wire.records import VectorRecord
 
 TICK: TimerKey = ("tick",)
@@ -99,14 +95,15 @@ class Node:
         self._ports = self._outbox.ports
         overlay = Overlay(self.author, within(self.config.overlay, self.config.views), rng.child("overlay"))
         self._hood = Neighborhood(overlay, self._views, self._book, self._outbox, self._vectors.keys)
+        self._reception = Reception(
+            self._outbox, self._vectors, self._liveness, self._hood, self._book, self._lookout.roll
+        )
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._signed_boot = 0
         self._awake_at: Instant = 0
         self._slept_us = self.config.liveness.slept_us
-        self._byes: dict[LinkId, int] = {}
         self._drops: dict[str, int] = {}
-        self._received: dict[type[Message], int] = {}
 
     # --- the door -----------------------------------------------------------------------------------------------
 
@@ -122,7 +119,7 @@ class Node:
             effects = self._slept(now)
             effects += self._route(input, now)
         elif type(input) is FrameReceived:
-            effects = self._frame(input.link, input.frame, now)
+            effects = self._reception.frame(input.link, input.frame, now)
         else:
             effects = self._route(input, now)
         self._awake_at = now
@@ -157,7 +154,7 @@ class Node:
         """Forget every closed link before the neighbors are told, so that nothing follows a BYE."""
         known = any(closed.link in self._ports for closed in gone)
         for closed in gone:
-            code = self._byes.pop(closed.link, closed.code)
+            code = self._reception.byes.pop(closed.link, closed.code)
             effects += self._forget(closed.link, code, now, closed.reason)
         if known:
             self._outbox.announce(now, effects)
@@ -173,9 +170,9 @@ class Node:
     def _route(self, input: Input, now: Instant) -> list[Effect]:
         match input:
             case FrameReceived(link, frame):
-                return self._frame(link, frame, now)
+                return self._reception.frame(link, frame, now)
             case MessagesReceived(link, messages):
-                return self._messages(link, messages, now)
+                return self._reception.messages(link, messages, now)
             case LinkWritable(link):
                 return self._outbox.writable(link, now)
             case TimerFired(key):
@@ -287,135 +284,6 @@ class Node:
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
         return effects
 
-    # --- what comes in ------------------------------------------------------------------------------------------
-
-    def _frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
-        try:
-            decoded = decode_frame(frame)
-        except RemoteProtocolError as fault:
-            if link not in self._ports:
-                return [Drop(link, Reason.UNKNOWN_LINK)]
-            return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
-        return self._messages(link, decoded, now)
-
-    def _messages(self, link: LinkId, decoded: tuple[Message, ...], now: Instant) -> list[Effect]:
-        port = self._ports.get(link)
-        if port is None:
-            return [Drop(link, Reason.UNKNOWN_LINK)]
-        told = self._liveness.heard(link, now)
-        effects: list[Effect] | None = self._tell(told, now) if told else None
-        received = self._received
-        for message in decoded:
-            kind = type(message)
-            received[kind] = received.get(kind, 0) + 1
-            try:
-                if type(message) is wire.Vector and port.open:
-                    done = self._vector(link, message, now)
-                else:
-                    done = self._message(link, port, message, now)
-            except RemoteProtocolError as fault:
-                done = [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
-            if effects is None:
-                effects = done
-            else:
-                effects += done
-            if done and closes(done, link):
-                break
-        return [] if effects is None else effects
-
-    def _vector(self, link: LinkId, message: wire.Vector, now: Instant) -> list[Effect]:
-        effects = self._vectors.receive(link, message, now)
-        self._notice(effects, now)
-        return effects
-
-    def _message(self, link: LinkId, port: Port, message: Message, now: Instant) -> list[Effect]:
-        if not port.open and not isinstance(message, wire.Hello | wire.Bye):
-            raise RemoteProtocolError(Reason.HELLO_EXPECTED)
-        vectors = self._vectors
-        effects: list[Effect] = []
-        match message:
-            case wire.Vector():
-                effects = self._vector(link, message, now)
-            case wire.Beat():
-                pass
-            case wire.Digest():
-                vectors.receive_digest(link, message, now)
-            case wire.Ping(token):
-                port.control["pong"] = wire.Pong(token)
-                self._outbox.flush(link, now, effects)
-            case wire.Pong(token):
-                self._liveness.pong(link, token, now)
-                self._hood.measured(port, self._liveness.rtt_us(link), now)
-            case wire.Keys():
-                effects = vectors.receive_keys(link, message, now)
-                self._notice(effects, now)
-            case wire.WantKeys():
-                vectors.receive_want(link, message, now)
-            case wire.Prune():
-                vectors.receive_prune(link, message)
-            case wire.Graft():
-                vectors.receive_graft(link, message)
-            case wire.Neighbors(authors):
-                port.neighbors = authors
-                self._liveness.neighbors(link, authors)
-                self._hood.announced(port, now)
-            case wire.Peers():
-                effects = self._hood.introduced(link, port, message, now)
-            case wire.Gossip() | wire.IHave() | wire.TreeGraft() | wire.TreePrune():
-                raise RemoteProtocolError(Reason.UNKNOWN_MESSAGE)  # this version has no events yet
-            case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
-                effects = self._hood.receive(link, port, message, now)
-            case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
-                effects, told = self._liveness.receive(link, message, now)
-                effects += self._tell(told, now)
-            case wire.Hello():
-                effects = self._hello(link, port, message, now)
-            case wire.Bye(code):
-                self._byes[link] = code
-                effects = [Disconnect(link, CloseCode.SHUTDOWN)]
-            case _:
-                assert_never(message)
-        return effects
-
-    def _hello(self, link: LinkId, port: Port, hello: wire.Hello, now: Instant) -> list[Effect]:
-        if port.open:
-            raise RemoteProtocolError(Reason.HELLO_REPEATED)
-        effects: list[Effect] = []
-        if hello.addresses is not None:
-            state = self._vectors.keys.get(port.peer)
-            assert state is not None
-            record = self._book.learn(state, *hello.addresses)
-            if record is not None:
-                effects += self._hood.told(port.peer, record.addresses, now)
-        port.open = True
-        port.agent = hello.agent
-        self._liveness.opened(link)
-        self._vectors.link_up(link, port.peer, hello.boot, now)
-        introduction = self._book.introduce(port.peer)
-        if introduction is not None:
-            port.control["peers"] = introduction
-        self._outbox.announce(now, effects)
-        return effects
-
-    def _notice(self, effects: list[Effect], now: Instant) -> None:
-        for effect in effects:
-            if type(effect) is Emit:
-                event = effect.event
-                if type(event) is ValueShown:
-                    held = self._vectors.shelf.get(event.author)
-                    if held is not None:
-                        self._lookout.roll.heard(event.author, held.made_at, held.record.cadence_ms, now)
-
-    def _tell(self, told: Sequence[tuple[LinkId, Message]], now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        for link, message in told:
-            port = self._ports.get(link)
-            if port is not None and port.open and (port.writable or type(message) is not wire.Beat):
-                port.control[slot(message)] = message  # a full link needs no BEAT
-        for link in dict.fromkeys(link for link, _ in told):
-            self._outbox.flush(link, now, effects)
-        return effects
-
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
@@ -430,7 +298,7 @@ class Node:
             return effects
         if key == liveness.TIMER:
             effects, beats = self._liveness.tick(now)
-            return effects + self._tell(beats, now)
+            return effects + self._outbox.tell(beats, now)
         if key == views.TIMER:
             return self._views.plan(now)
         if key[0] == "overlay":
@@ -485,7 +353,7 @@ class Node:
             self._vectors.utc_offset_ms is not None,
             self._vectors.verified,
             dict(self._drops),
-            {kind.__name__: count for kind, count in self._received.items()},
+            {kind.__name__: count for kind, count in self._reception.received.items()},
             {kind.__name__: count for kind, count in self._outbox.sent.items()},
             self._hood.statistics(),
             tuple(

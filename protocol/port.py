@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from protocol import limits
@@ -12,6 +12,7 @@ from protocol.gossip.lane import Lane
 from protocol.gossip.vectors import Vectors
 from protocol.ids import AuthorId, LinkId
 from protocol.membership.liveness import Liveness
+from protocol.membership.pulses import slot
 from protocol.statistics import LinkStatistics
 from protocol.wire import joining
 from protocol.wire import messages as wire
@@ -92,6 +93,17 @@ class Outbox:
             if port.open:
                 port.control[kind] = message
                 self.flush(link, now, effects)
+
+    def tell(self, told: Sequence[tuple[LinkId, Message]], now: Instant) -> list[Effect]:
+        """What the failure detector has to say."""
+        effects: list[Effect] = []
+        for link, message in told:
+            port = self.ports.get(link)
+            if port is not None and port.open and (port.writable or type(message) is not wire.Beat):
+                port.control[slot(message)] = message  # a full link needs no BEAT
+        for link in dict.fromkeys(link for link, _ in told):
+            self.flush(link, now, effects)
+        return effects
 
     def flush(self, link: LinkId, now: Instant, effects: list[Effect]) -> None:
         """Send what is due on a writable link; remember when to come back for the rest."""

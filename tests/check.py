@@ -1,8 +1,9 @@
 """The one command that says whether the tree is good: `python -m tests.check`, and `--full` before a change lands.
 
-Format, lint, types, then one run of pytest, so that its closing line is the total. Every stage runs even if an
-earlier one failed: one round shows all that is wrong. A stage that passes its time limit is ended together with
-everything it started, because a hung test must not hold a machine for an hour.
+Format, lint, types and the tests that compute, one after the other; beside them, in the second half of the machine,
+the tests that mostly wait (real hubs, real sockets), whose output follows when both are done. Every stage runs even
+if an earlier one failed: one round shows all that is wrong. A stage that passes its time limit is ended together
+with everything it started, because a hung test must not hold a machine for an hour. The last line is the total.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time  # noqa: TID251 - measures the stages; nothing here is part of a protocol
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("protocol", "meshnode", "sim", "benchmarks", "tests")
-FAST_TESTS = ("unit", "property", "tidy")
-FULL_TESTS = (*FAST_TESTS, "conformance", "fuzz", "sim", "daemon", "lab", "crash", "e2e")
+FAST_TESTS = ("property", "tidy", "unit/benchmarks", "unit/link", "unit/meshnode", "unit/sensing", "unit/sim")
+FAST_BESIDE = ("unit/protocol",)
+FULL_TESTS = (*FAST_TESTS, *FAST_BESIDE, "fuzz", "sim")
+FULL_BESIDE = ("daemon", "lab", "crash", "conformance", "e2e")
 FAST_BUDGET_S = 60
 FULL_BUDGET_S = 600
 LIMIT_S = 20 * 60  # per stage: twice the whole budget, so that only what hangs is ended
@@ -31,10 +37,11 @@ TIMED_OUT = 124  # the exit status that timeout(1) gives
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One tool with its arguments, run from the root of the repository."""
+    """One tool with its arguments, run from the root of the repository; ``report`` is the file of a test run."""
 
     name: str
     command: tuple[str, ...]
+    report: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +58,50 @@ def with_python(folders: Iterable[str], root: Path) -> list[str]:
     return [folder for folder in folders if any((root / folder).rglob("*.py"))]
 
 
-def stages(full: bool, root: Path = ROOT) -> list[Stage]:
-    """What a check runs, in order; the tests come last so that their total closes the output."""
+def stages(full: bool, reports: Path, root: Path = ROOT) -> tuple[list[Stage], Stage]:
+    """What a check runs: the stages in order, and the one beside them."""
     python = sys.executable
-    folders = with_python((f"tests/{name}" for name in (FULL_TESTS if full else FAST_TESTS)), root)
-    selection = () if full else ("-m", "not slow")
+
+    def tests(name: str, folders: Iterable[str]) -> Stage:
+        report = reports / f"{name}.xml"
+        selection = () if full else ("-m", "not slow")
+        found = with_python((f"tests/{folder}" for folder in folders), root)
+        return Stage(name, (python, "-m", "pytest", "-q", f"--junit-xml={report}", *selection, *found), report)
+
     return [
         Stage("format", (python, "-m", "ruff", "format", "--check", ".")),
         Stage("lint", (python, "-m", "ruff", "check", ".")),
         Stage("types", (python, "-m", "mypy", "--strict", *with_python(CODE, root))),
-        Stage("tests", (python, "-m", "pytest", "-q", *selection, *folders)),
-    ]
+        tests("tests", FULL_TESTS if full else FAST_TESTS),
+    ], tests("beside", FULL_BESIDE if full else FAST_BESIDE)
 
 
 def run(stage: Stage, root: Path = ROOT, limit_s: float = LIMIT_S, grace_s: float = GRACE_S) -> Outcome:
     """Run one stage, its output passed through, in a process group of its own that ends with it."""
-    started = time.monotonic()
-    with subprocess.Popen(stage.command, cwd=root, start_new_session=True) as process:
+    with started(stage, root, None, grace_s) as finish:
+        return finish(limit_s)
+
+
+@contextlib.contextmanager
+def started(
+    stage: Stage, root: Path = ROOT, output: IO[bytes] | None = None, grace_s: float = GRACE_S
+) -> Iterator[Callable[[float], Outcome]]:
+    """A stage that runs; what is given waits for its end. Whatever happens, nothing of it is left afterwards."""
+    began = time.monotonic()
+    with subprocess.Popen(stage.command, cwd=root, stdout=output, stderr=output, start_new_session=True) as process:
+
+        def finish(limit_s: float) -> Outcome:
+            try:
+                status = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                print(f"{stage.name}: ended after {limit_s:.0f} s, its time limit", flush=True)
+                status = TIMED_OUT
+            return Outcome(stage.name, status, time.monotonic() - began)
+
         try:
-            status = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            print(f"{stage.name}: ended after {limit_s:.0f} s, its time limit", flush=True)
-            status = TIMED_OUT
+            yield finish
         finally:
             _end(process, grace_s)
-    return Outcome(stage.name, status, time.monotonic() - started)
 
 
 def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -88,13 +114,25 @@ def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def verdict(outcomes: Sequence[Outcome], budget_s: float) -> str:
+def counted(reports: Iterable[Path]) -> str:
+    """How many tests passed, failed and were skipped in these reports of pytest."""
+    total = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    for report in reports:
+        if report.exists():
+            for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+                for name in total:
+                    total[name] += int(suite.get(name, 0))
+    bad = total["failures"] + total["errors"]
+    failed = f"{bad} failed, " if bad else ""
+    return f"{failed}{total['tests'] - bad - total['skipped']} passed, {total['skipped']} skipped"
+
+
+def verdict(outcomes: Sequence[Outcome], took_s: float, budget_s: float) -> str:
     """One line: whether all is good, else which stages failed; and whether the loop has become too slow."""
-    total_s = sum(outcome.took_s for outcome in outcomes)
     failed = [outcome.name for outcome in outcomes if outcome.status != 0]
-    slow = f"; slower than its budget of {budget_s:.0f} s" if total_s > budget_s else ""
+    slow = f"; slower than its budget of {budget_s:.0f} s" if took_s > budget_s else ""
     state = f"FAILED in {', '.join(failed)}" if failed else "good"
-    return f"check: {state}, {total_s:.1f} s{slow}"
+    return f"check: {state} in {took_s:.1f} s{slow}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,14 +140,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.check", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="every test folder, slow tests too (under ten minutes)")
     full: bool = parser.parse_args(arguments).full
+    began = time.monotonic()
     outcomes: list[Outcome] = []
-    for stage in stages(full):
-        print(f"== {stage.name}", flush=True)
-        outcomes.append(run(stage))
-    print()
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        in_order, beside = stages(full, Path(folder))
+        with started(beside, output=output) as finish:
+            for stage in in_order:
+                print(f"== {stage.name}", flush=True)
+                outcomes.append(run(stage))
+            outcomes.append(finish(LIMIT_S))
+        output.seek(0)
+        print(f"== {beside.name}\n{output.read().decode(errors='replace')}")
+        total = counted(stage.report for stage in (*in_order, beside) if stage.report is not None)
     for outcome in outcomes:
         print(f"{outcome.name:8} {'good' if outcome.status == 0 else 'FAILED':8} {outcome.took_s:7.1f} s")
-    print(verdict(outcomes, FULL_BUDGET_S if full else FAST_BUDGET_S))
+    took_s = time.monotonic() - began
+    print(verdict(outcomes, took_s, FULL_BUDGET_S if full else FAST_BUDGET_S))
+    print(f"{total} in {took_s:.2f}s")
     return 1 if any(outcome.status != 0 for outcome in outcomes) else 0
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from meshnode.cli.main import main
-from protocol import identity, node
+from protocol import identity, node, reception
 from protocol.consent import policy
 from protocol.errors import Reason
 from protocol.gossip import outflow, shelf, vectors
@@ -63,12 +63,12 @@ def _keys_not_sent() -> None:
 
 
 def _second_hello_accepted() -> None:
-    real = node.Node._hello
+    real = reception.Reception._hello
 
-    def lenient(self: node.Node, link: Any, port: Any, hello: Hello, now: int) -> Any:
+    def lenient(self: reception.Reception, link: Any, port: Any, hello: Hello, now: int) -> Any:
         return [] if port.open else real(self, link, port, hello, now)
 
-    node.Node._hello = lenient
+    reception.Reception._hello = lenient
 
 
 def _unknown_dimension_closes() -> None:
@@ -90,14 +90,14 @@ def _never_prunes() -> None:
 
 
 def _bad_frames_keep_the_link() -> None:
-    real = node.Node._frame
+    real = reception.Reception.frame
 
-    def lenient(self: node.Node, link: Any, frame: bytes, now: int) -> Any:
+    def lenient(self: reception.Reception, link: Any, frame: bytes, now: int) -> Any:
         effects = real(self, link, frame, now)
         bad = any(getattr(effect, "reason", None) is Reason.UNKNOWN_MESSAGE for effect in effects)
         return [] if bad else effects
 
-    node.Node._frame = lenient
+    reception.Reception.frame = lenient
 
 
 def _keys_not_admitted() -> None:
@@ -109,12 +109,12 @@ def _proof_unchecked() -> None:
 
 
 def _pings_unanswered() -> None:
-    real = node.Node._message
+    real = reception.Reception._message
 
-    def deaf(self: node.Node, link: Any, port: Any, message: Message, now: int) -> Any:
+    def deaf(self: reception.Reception, link: Any, port: Any, message: Message, now: int) -> Any:
         return [] if isinstance(message, messages.Ping) else real(self, link, port, message, now)
 
-    node.Node._message = deaf
+    reception.Reception._message = deaf
 
 
 def _never_beats() -> None:

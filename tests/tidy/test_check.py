@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.check import FULL_TESTS, TIMED_OUT, Outcome, Stage, run, stages, verdict
+from tests.check import ROOT, TIMED_OUT, Outcome, Stage, counted, run, stages, verdict
 
 HANGS = "import os, signal; print(os.getpid(), file=open('pid', 'w'), flush=True); signal.pause()"
 STUBBORN = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {HANGS}"
@@ -16,8 +16,8 @@ STUBBORN = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {HANGS
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A small repository: one package, two fast test folders, one slow one, one empty one."""
-    for name in ("protocol/a.py", "tests/unit/test_a.py", "tests/tidy/test_b.py", "tests/e2e/test_c.py"):
+    """A small repository: one package, two fast test folders, two of them, and an empty one."""
+    for name in ("protocol/a.py", "tests/unit/protocol/test_a.py", "tests/tidy/test_b.py", "tests/unit/sim/test_c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "tests" / "property").mkdir()
@@ -25,19 +25,30 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_the_fast_check_takes_the_fast_tests_that_exist(tree: Path) -> None:
-    style, lint, types, tests = stages(full=False, root=tree)
+    (style, lint, types, tests), beside = stages(full=False, reports=tree, root=tree)
     assert style.command[1:] == ("-m", "ruff", "format", "--check", ".")
     assert lint.command[1:] == ("-m", "ruff", "check", ".")
     assert types.command[1:] == ("-m", "mypy", "--strict", "protocol", "tests")
-    assert tests.command[1:] == ("-m", "pytest", "-q", "-m", "not slow", "tests/unit", "tests/tidy")
+    assert tests.command[1:4] == beside.command[1:4] == ("-m", "pytest", "-q")
+    assert tests.command[5:] == ("-m", "not slow", "tests/tidy", "tests/unit/sim")
+    assert beside.command[5:] == ("-m", "not slow", "tests/unit/protocol")
 
 
-def test_the_full_check_takes_every_test_in_one_run(tree: Path) -> None:
-    assert stages(full=True, root=tree)[-1].command[2:] == ("pytest", "-q", "tests/unit", "tests/tidy", "tests/e2e")
-    for name in FULL_TESTS:
-        (tree / "tests" / name).mkdir(exist_ok=True)
-        (tree / "tests" / name / "test_x.py").touch()
-    assert stages(full=True, root=tree)[-1].command[4:] == tuple(f"tests/{name}" for name in FULL_TESTS)
+def test_the_full_check_takes_every_test_once(tree: Path) -> None:
+    in_order, beside = stages(full=True, reports=tree)
+    taken = [*in_order[-1].command[5:], *beside.command[5:]]
+    every = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
+    found = [path.relative_to(ROOT) for folder in taken for path in (ROOT / folder).rglob("test_*.py")]
+    assert len(found) == len(set(found))
+    assert set(found) == every
+
+
+def test_the_total_is_counted_over_all_reports(tmp_path: Path) -> None:
+    for name, numbers in (("a", 'tests="9" failures="0" errors="0" skipped="2"'), ("b", 'tests="4" failures="1"')):
+        (tmp_path / name).write_text(f"<testsuites><testsuite {numbers}/></testsuites>", encoding="utf-8")
+    reports = [tmp_path / "a", tmp_path / "absent"]
+    assert counted(reports) == "7 passed, 2 skipped"
+    assert counted([*reports, tmp_path / "b"]) == "1 failed, 10 passed, 2 skipped"
 
 
 @pytest.mark.parametrize("status", [0, 1, 5])
@@ -58,12 +69,13 @@ def test_a_stage_that_hangs_is_ended_at_its_limit(
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "text"),
+    ("statuses", "took_s", "text"),
     [
-        ([Outcome("lint", 0, 1.0), Outcome("tests", 0, 2.5)], "check: good, 3.5 s"),
-        ([Outcome("lint", 1, 1.0), Outcome("tests", 5, 2.0)], "check: FAILED in lint, tests, 3.0 s"),
-        ([Outcome("tests", 0, 61.0)], "check: good, 61.0 s; slower than its budget of 60 s"),
+        ((0, 0), 3.5, "check: good in 3.5 s"),
+        ((1, 5), 3.0, "check: FAILED in lint, tests in 3.0 s"),
+        ((0, 0), 61.0, "check: good in 61.0 s; slower than its budget of 60 s"),
     ],
 )
-def test_the_verdict_names_what_failed_and_what_is_slow(outcomes: list[Outcome], text: str) -> None:
-    assert verdict(outcomes, 60) == text
+def test_the_verdict_names_what_failed_and_what_is_slow(statuses: tuple[int, int], took_s: float, text: str) -> None:
+    outcomes = [Outcome(name, status, 1.0) for name, status in zip(("lint", "tests"), statuses, strict=True)]
+    assert verdict(outcomes, took_s, 60) == text

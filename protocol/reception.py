@@ -1,0 +1,166 @@
+"""What peers say on links, and which machine is told of it: part of the Node, in a room of its own.
+
+A frame that cannot be read, or a message that breaks a rule, ends its link and nothing else: checks come before every
+change, so there is nothing to undo.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from protocol.clock import Instant
+from protocol.collective.presence import Roll
+from protocol.effects import Disconnect, Drop, Effect, Emit, ValueShown
+from protocol.errors import CloseCode, Reason, RemoteProtocolError
+from protocol.gossip.vectors import Vectors
+from protocol.ids import LinkId
+from protocol.membership.addresses import AddressBook
+from protocol.membership.liveness import Liveness
+from protocol.neighborhood import Neighborhood
+from protocol.port import Outbox, Port, closes
+from protocol.wire import messages as wire
+from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
+from protocol.wire.messages import Message, decode_frame
+from protocol.wire.probing import Nack, PingReq, ProbeAck, Refute, Suspect
+
+
+class Reception:
+    """``received`` counts messages by kind; ``byes`` holds the code of every BYE whose link is about to close."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        vectors: Vectors,
+        liveness: Liveness,
+        hood: Neighborhood,
+        book: AddressBook,
+        roll: Roll,
+    ) -> None:
+        self.received: dict[type[Message], int] = {}
+        self.byes: dict[LinkId, int] = {}
+        self._outbox = outbox
+        self._ports = outbox.ports
+        self._vectors = vectors
+        self._liveness = liveness
+        self._hood = hood
+        self._book = book
+        self._roll = roll
+
+    def frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
+        """Bytes of a link."""
+        try:
+            decoded = decode_frame(frame)
+        except RemoteProtocolError as fault:
+            if link not in self._ports:
+                return [Drop(link, Reason.UNKNOWN_LINK)]
+            return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
+        return self.messages(link, decoded, now)
+
+    def messages(self, link: LinkId, decoded: tuple[Message, ...], now: Instant) -> list[Effect]:
+        """A frame of a link, decoded."""
+        port = self._ports.get(link)
+        if port is None:
+            return [Drop(link, Reason.UNKNOWN_LINK)]
+        told = self._liveness.heard(link, now)
+        effects: list[Effect] | None = self._outbox.tell(told, now) if told else None
+        received = self.received
+        for message in decoded:
+            kind = type(message)
+            received[kind] = received.get(kind, 0) + 1
+            try:
+                if type(message) is wire.Vector and port.open:
+                    done = self._vector(link, message, now)
+                else:
+                    done = self._message(link, port, message, now)
+            except RemoteProtocolError as fault:
+                done = [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
+            if effects is None:
+                effects = done
+            else:
+                effects += done
+            if done and closes(done, link):
+                break
+        return [] if effects is None else effects
+
+    def _vector(self, link: LinkId, message: wire.Vector, now: Instant) -> list[Effect]:
+        effects = self._vectors.receive(link, message, now)
+        self._notice(effects, now)
+        return effects
+
+    def _message(self, link: LinkId, port: Port, message: Message, now: Instant) -> list[Effect]:
+        if not port.open and not isinstance(message, wire.Hello | wire.Bye):
+            raise RemoteProtocolError(Reason.HELLO_EXPECTED)
+        vectors = self._vectors
+        effects: list[Effect] = []
+        match message:
+            case wire.Vector():
+                effects = self._vector(link, message, now)
+            case wire.Beat():
+                pass
+            case wire.Digest():
+                vectors.receive_digest(link, message, now)
+            case wire.Ping(token):
+                port.control["pong"] = wire.Pong(token)
+                self._outbox.flush(link, now, effects)
+            case wire.Pong(token):
+                self._liveness.pong(link, token, now)
+                self._hood.measured(port, self._liveness.rtt_us(link), now)
+            case wire.Keys():
+                effects = vectors.receive_keys(link, message, now)
+                self._notice(effects, now)
+            case wire.WantKeys():
+                vectors.receive_want(link, message, now)
+            case wire.Prune():
+                vectors.receive_prune(link, message)
+            case wire.Graft():
+                vectors.receive_graft(link, message)
+            case wire.Neighbors(authors):
+                port.neighbors = authors
+                self._liveness.neighbors(link, authors)
+                self._hood.announced(port, now)
+            case wire.Peers():
+                effects = self._hood.introduced(link, port, message, now)
+            case wire.Gossip() | wire.IHave() | wire.TreeGraft() | wire.TreePrune():
+                raise RemoteProtocolError(Reason.UNKNOWN_MESSAGE)  # this version has no events yet
+            case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
+                effects = self._hood.receive(link, port, message, now)
+            case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
+                effects, told = self._liveness.receive(link, message, now)
+                effects += self._outbox.tell(told, now)
+            case wire.Hello():
+                effects = self._hello(link, port, message, now)
+            case wire.Bye(code):
+                self.byes[link] = code
+                effects = [Disconnect(link, CloseCode.SHUTDOWN)]
+            case _:
+                assert_never(message)
+        return effects
+
+    def _hello(self, link: LinkId, port: Port, hello: wire.Hello, now: Instant) -> list[Effect]:
+        if port.open:
+            raise RemoteProtocolError(Reason.HELLO_REPEATED)
+        effects: list[Effect] = []
+        if hello.addresses is not None:
+            state = self._vectors.keys.get(port.peer)
+            assert state is not None
+            record = self._book.learn(state, *hello.addresses)
+            if record is not None:
+                effects += self._hood.told(port.peer, record.addresses, now)
+        port.open = True
+        port.agent = hello.agent
+        self._liveness.opened(link)
+        self._vectors.link_up(link, port.peer, hello.boot, now)
+        introduction = self._book.introduce(port.peer)
+        if introduction is not None:
+            port.control["peers"] = introduction
+        self._outbox.announce(now, effects)
+        return effects
+
+    def _notice(self, effects: list[Effect], now: Instant) -> None:
+        for effect in effects:
+            if type(effect) is Emit:
+                event = effect.event
+                if type(event) is ValueShown:
+                    held = self._vectors.shelf.get(event.author)
+                    if held is not None:
+                        self._roll.heard(event.author, held.made_at, held.record.cadence_ms, now)
