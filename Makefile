@@ -34,6 +34,9 @@ bench: $(READY) ## measure ourselves against the limits of this machine
 lab: $(READY) ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
 	@$(VENV_PYTHON) -m tests.lab
 
+crash: $(READY) ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
+	@$(VENV_PYTHON) -m tests.crash --kills 500 --power-images 2000 --faults
+
 lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
 	@$(PIP) install -qq 'uv>=0.7,<1'
 	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \

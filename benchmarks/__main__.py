@@ -1,7 +1,7 @@
 """``python -m benchmarks [NAME...] [--json] [--quick]``: measure, compare with the bars, exit 0 only if all are met.
 
-Names are ``receive``, ``link``, ``mesh``, ``idle`` and ``sim``; none means all. Exit 1: a bar is missed or could not be
-measured; exit 2: wrong arguments. docs/benchmarks.md says what each figure counts.
+Names are ``receive``, ``link``, ``mesh``, ``idle``, ``sim`` and ``store``; none means all. Exit 1: a bar is missed or
+could not be measured; exit 2: wrong arguments. docs/benchmarks.md says what each figure counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from protocol import Bar
 from protocol.bars import all_met, emit
 from protocol.errors import MeshError
 
-NAMES: Final = ("receive", "link", "mesh", "idle", "sim")
+NAMES: Final = ("receive", "link", "mesh", "idle", "sim", "store")
 MODULES: Final = {"sim": "simulator"}
 """Where the module is not called like the benchmark."""
 REPEATS_MIN: Final = 5

@@ -45,8 +45,8 @@ NEVER: Instant = 1 << 62
 
 
 class Driver:
-    """Owns the Node's timers and links. ``dial`` starts a Connect; ``store_events`` and ``load_payload`` hand over and are
-    answered later, in order, through ``feed_in_turn``; the other ``store_*`` persist before they return."""
+    """Owns the Node's timers and links. ``dial`` starts a Connect; ``store_events`` and ``load_payload`` hand over and
+    are answered later, in order, through ``feed_in_turn``; the other ``store_*`` persist before they return."""
 
     def __init__(
         self,

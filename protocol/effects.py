@@ -82,6 +82,14 @@ class StorePeers:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepKeyState:
+    """Store an author's key state together with its events, no later than the first of the next ``StoreEvents``."""
+
+    author: AuthorId
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoreEvents:
     """One atomic batch, answered by ``Stored`` or ``StoreFailed`` in the order of the batches.
 
@@ -196,6 +204,15 @@ class Emit:
 
 
 RareEffect: TypeAlias = (
-    Connect | Disconnect | CancelTimer | StoreBoot | StoreKeyState | StorePeers | StoreEvents | LoadPayload | Drop
+    Connect
+    | Disconnect
+    | CancelTimer
+    | StoreBoot
+    | StoreKeyState
+    | StorePeers
+    | KeepKeyState
+    | StoreEvents
+    | LoadPayload
+    | Drop
 )
 Effect: TypeAlias = Send | SetTimer | Emit | RareEffect

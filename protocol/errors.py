@@ -99,6 +99,8 @@ class Reason(StrEnum):
     LINK_LIMIT = "link_limit"
     LINK_SILENT = "link_silent"
     LINK_SLOW = "link_slow"
+    NOT_A_NEIGHBOR = "not_a_neighbor"
+    GOSSIP_MISMATCH = "gossip_mismatch"
     UNKNOWN_LINK = "unknown_link"
     HELLO_EXPECTED = "hello_expected"
     HELLO_REPEATED = "hello_repeated"

@@ -73,13 +73,15 @@ def mesh_tag(mesh: Mesh, instance: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A checked key state: ``key`` is the author's current Ed25519 key, ``next_digest`` commits to the next."""
+    """A checked key state: ``key`` is the author's current Ed25519 key, ``next_digest`` commits to the next, ``keys``
+    has one key for each rotation, the first of them the inception's."""
 
     author: AuthorId
     key: bytes
     rotation: int
     next_digest: bytes
     encoded: bytes
+    keys: tuple[bytes, ...]
 
 
 class LocalIdentity:
@@ -173,6 +175,7 @@ def _decode_key_state(data: bytes, mesh_id: MeshId) -> KeyState:
     key = admit_key(fields.binary(items[3], "key", KEY_BYTES, KEY_BYTES))
     next_digest = fields.binary(items[4], "next digest", 32, 32)
     _check(key, signed, signature)
+    keys = [key]
     author = AuthorId(digest(signed))
     for number, record in enumerate(records[1:], start=1):
         signed, signature = _record(record)
@@ -185,7 +188,8 @@ def _decode_key_state(data: bytes, mesh_id: MeshId) -> KeyState:
             raise KeyStateError(Reason.BAD_KEY_STATE, "not the key committed to")
         next_digest = fields.binary(items[6], "next digest", 32, 32)
         _check(key, signed, signature)
-    return KeyState(author, key, len(records) - 1, next_digest, data)
+        keys.append(key)
+    return KeyState(author, key, len(records) - 1, next_digest, data, tuple(keys))
 
 
 def _record(value: Value) -> tuple[bytes, bytes]:

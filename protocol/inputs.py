@@ -37,11 +37,13 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class StoredLedger:
     """What every ``StoreEvents`` so far has left: all events, in ascending (author, seq), without payloads but those
-    that are indexed; all proofs of forks. ``restored``: this is a backup, and what came after it is not here."""
+    that are indexed; all proofs of forks; the key states of the authors. ``restored``: this is a backup, and what came
+    after it is not here."""
 
     events: tuple[StoredEvent, ...] = ()
     forks: tuple[bytes, ...] = ()
     restored: bool = False
+    key_states: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
-    """The ``StoreEvents`` with this ticket could not be stored (disk full, read-only, broken); ``reason`` for people."""
+    """The ``StoreEvents`` with this ticket was not stored (disk full, read-only, broken); ``reason`` is a sentence."""
 
     ticket: int
     reason: str
@@ -233,6 +235,7 @@ TimerKey: TypeAlias = tuple[str, ...]
 
 Input: TypeAlias = (
     Started
+    | LedgerInput
     | LinkUp
     | LinkDown
     | LinkWritable

@@ -103,12 +103,12 @@ PROBES_PER_SECOND: Final = 16
 REFUTATION_STEP_MAX: Final = 64
 """How far ahead of what is known a refutation number is believed; without it one lie would use the numbers up."""
 
-TREE_QUEUE_BYTES_MAX: Final = 131_072
-"""What may wait for one slow neighbor: half of what a peer may cost in memory; beyond it the link is closed."""
+FLOW_BYTES_MAX: Final = 196_608
+"""What may wait in order for one slow neighbor, of all that a peer may cost in memory; beyond it the link is closed."""
 
 # --- durable events ---------------------------------------------------------------------------------------------
 EVENT_BYTES_MAX: Final = 512
-"""An event beside its payload: with eight heads it has at most 478 bytes."""
+"""An event beside its payload: with eight heads it has at most 454 bytes."""
 HEADS_MAX: Final = 8
 """Causal heads in one event, and branches of one author: without it a forger makes branches without end."""
 KIND_MAX: Final = 65_535
@@ -168,3 +168,4 @@ assert INLINE_BYTES_MAX + EVENT_BYTES_MAX + SIGNATURE_BYTES + SALT_BYTES + 32 < 
 assert NAMED_MAX * 32 + 512 < INLINE_BYTES_MAX
 assert WITHDRAWN_MAX * 34 + 64 < GOSSIP_BYTES_MAX
 assert CHUNK_BYTES + 128 < PLAINTEXT_BYTES_MAX
+assert EVENT_BYTES_MAX + SIGNATURE_BYTES + 16 < GOSSIP_BYTES_MAX

@@ -43,7 +43,8 @@ def within(overlay: OverlayConfig, views: ViewsConfig) -> OverlayConfig:
 
 
 class Neighborhood:
-    """``todo`` is what the overlay has asked for and nobody has done yet."""
+    """``todo`` is what the overlay has asked for and nobody has done yet; ``bridges`` are neighbors that had been lost
+    for long, until somebody has taken notice."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Neighborhood:
     ) -> None:
         self.overlay = overlay
         self.todo: list[say.OverlayEffect] = []
+        self.bridges: dict[AuthorId, None] = {}
         self._views = views
         self._views.sought = overlay.config.active
         self._book = book
@@ -67,7 +69,10 @@ class Neighborhood:
 
     def _hear(self, effects: list[say.OverlayEffect]) -> None:
         self.todo += effects
-        self._views.small = small = self.overlay.is_small()
+        small = self.overlay.is_small()
+        if small != self._views.small:
+            self._outbox.changed = True
+        self._views.small = small
         self._outbox.members = None if small else self.overlay.active
 
     def linked(self, peer: AuthorId, now: Instant, *, initiator: bool) -> None:
@@ -215,13 +220,17 @@ class Neighborhood:
                             gone.append(Disconnect(link, CloseCode.TOO_MANY_LINKS))
                     case say.Wake(key, at):
                         effects.append(SetTimer(key, at))
-                    case say.NeighborUp(peer):
+                    case say.NeighborUp(peer, bridge):
                         changed = not self._views.small
+                        self._outbox.changed = True
+                        if bridge:
+                            self.bridges[peer] = None
                         link = self._views.link_of(peer)
                         if changed and link is not None:
                             self._outbox.flush(link, now, effects)  # vectors leave to neighbors only
                     case say.NeighborDown():
                         changed = not self._views.small
+                        self._outbox.changed = True
                     case _:
                         assert_never(wish)
         if changed and not gone:  # else they hear of it when the closed links are forgotten

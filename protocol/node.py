@@ -14,6 +14,7 @@ from protocol import limits
 from protocol.clock import MS, SECOND, Instant
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
+from protocol.durable import TIMERS, Durable, DurableConfig
 from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
@@ -30,13 +31,17 @@ from protocol.inputs import (
     LinkWritable,
     LoopLagged,
     MessagesReceived,
+    PayloadLoaded,
     PeerSeen,
     Publish,
     SetGrant,
     Started,
+    Stored,
+    StoreFailed,
     TimerFired,
     TimerKey,
     UtcObserved,
+    WriteEvent,
 )
 from protocol.membership import liveness, views
 from protocol.membership.addresses import AddressBook
@@ -67,6 +72,7 @@ class NodeConfig:
     overlay: OverlayConfig = field(default_factory=lambda: OverlayConfig(shuffle_small=False))
     liveness: LivenessConfig = field(default_factory=LivenessConfig)
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
+    durable: DurableConfig = field(default_factory=DurableConfig)
 
 
 class Node:
@@ -95,8 +101,11 @@ class Node:
         self._ports = self._outbox.ports
         overlay = Overlay(self.author, within(self.config.overlay, self.config.views), rng.child("overlay"))
         self._hood = Neighborhood(overlay, self._views, self._book, self._outbox, self._vectors.keys)
+        self._durable = Durable(
+            *(mesh.mesh_id, identity, verifier, self._vectors, self._outbox, rng.child("durable")), self.config.durable
+        )
         self._reception = Reception(
-            self._outbox, self._vectors, self._liveness, self._hood, self._book, self._lookout.roll
+            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._lookout.roll)
         )
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -123,18 +132,18 @@ class Node:
         else:
             effects = self._route(input, now)
         self._awake_at = now
-        gone: list[Disconnect] | None = None
-        for effect in effects:
-            if type(effect) is Drop:
-                self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
-            elif type(effect) is Disconnect:
-                gone = [effect] if gone is None else [*gone, effect]
-        if gone is not None:
-            self._close(gone, now, effects)
-        while self._hood.todo:
+        self._follow(effects, effects, now)
+        while self._hood.todo or self._outbox.changed:
             gone = self._hood.settle(now, effects)
             if gone:
                 self._close(gone, now, effects)
+            if self._outbox.changed:
+                self._outbox.changed = False
+                more: list[Effect] = []
+                self._durable.review(self._hood.bridges, now, more)
+                self._hood.bridges.clear()
+                effects += more
+                self._follow(more, effects, now)
         vectors = self._vectors
         if self._signed_boot != vectors.boot:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
@@ -142,6 +151,17 @@ class Node:
             link, _ = vectors.ready.popitem()
             self._outbox.flush(link, now, effects)
         return effects
+
+    def _follow(self, new: list[Effect], effects: list[Effect], now: Instant) -> None:
+        """Count what was refused, and forget the links that are to be closed."""
+        gone: list[Disconnect] | None = None
+        for effect in new:
+            if type(effect) is Drop:
+                self._drops[effect.reason] = self._drops.get(effect.reason, 0) + 1
+            elif type(effect) is Disconnect:
+                gone = [effect] if gone is None else [*gone, effect]
+        if gone is not None:
+            self._close(gone, now, effects)
 
     def took(self, link: LinkId) -> bool:
         """The driver's short answer to a Send that it could do at once; False if it must give ``LinkWritable`` instead.
@@ -167,7 +187,7 @@ class Node:
             effects += self._forget(one.link, one.code, now, one.reason)
         return effects
 
-    def _route(self, input: Input, now: Instant) -> list[Effect]:
+    def _route(self, input: Input, now: Instant) -> list[Effect]:  # noqa: C901 - one line for each kind
         match input:
             case FrameReceived(link, frame):
                 return self._reception.frame(link, frame, now)
@@ -194,8 +214,10 @@ class Node:
                 return self._hood.dial_failed(dial, reason, address, now)
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
-                self._vectors.utc_offset_ms = utc_ms - now // MS if known else None
-                return []
+                self._vectors.utc_offset_ms = offset = utc_ms - now // MS if known else None
+                return self._durable.dated(offset, now)
+            case Stored() | StoreFailed() | PayloadLoaded() | WriteEvent():
+                return self._durable.handle(input, now)
             case InterfaceChanged(listen):
                 return self._relocated(listen, now)
             case LoopLagged(lag_us):
@@ -227,6 +249,7 @@ class Node:
                 effects.append(Drop(None, fault.reason, "stored key state"))
         self._listen(started.listen)
         effects += self._hood.restore(started.peers, now)
+        effects += self._durable.start(started.ledger, started.boot, now)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
@@ -260,7 +283,8 @@ class Node:
         if up.dial is not None:
             self._views.dial_ended(up.dial)
         state = learnt.current
-        effects = stored + self._views.link_up(up.link, state.author, up.initiator, up.address, now)
+        effects = stored + self._durable.keys_learnt(state.author, now)
+        effects += self._views.link_up(up.link, state.author, up.initiator, up.address, now)
         self._hood.linked(state.author, now, initiator=up.initiator)
         if up.link not in self._views.links:
             self._vectors.link_down(up.link, now)
@@ -303,6 +327,8 @@ class Node:
             return self._views.plan(now)
         if key[0] == "overlay":
             return self._hood.timer(key, now)
+        if key in TIMERS:
+            return self._durable.timer(key, now)
         if key == PENDING_TIMER:
             return self._vectors.pending_timer(now)
         if key[0] == "flush":
@@ -359,4 +385,5 @@ class Node:
             tuple(
                 OpinionStatistics(one.author, one.state.value, one.since, one.why) for one in self._liveness.opinions()
             ),
+            self._durable.statistics(now),
         )

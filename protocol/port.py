@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from protocol import limits
 from protocol.clock import Instant
 from protocol.effects import Disconnect, Effect, Send, SetTimer
+from protocol.flow import Flow
 from protocol.gossip.lane import Lane
 from protocol.gossip.vectors import Vectors
 from protocol.ids import AuthorId, LinkId
@@ -17,6 +18,10 @@ from protocol.statistics import LinkStatistics
 from protocol.wire import joining
 from protocol.wire import messages as wire
 from protocol.wire.messages import Message
+
+_FLOW_ROOM = limits.PLAINTEXT_BYTES_MAX - limits.SEND_BYTES_MAX - 64
+"""What is left of a frame beside control messages and vectors; a chunk of a payload always fits."""
+assert limits.CHUNK_BYTES + 128 < _FLOW_ROOM
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -45,7 +50,9 @@ class Outbox:
     def __init__(self, vectors: Vectors, liveness: Liveness) -> None:
         self.ports: dict[LinkId, Port] = {}
         self.sent: dict[type[Message], int] = {}
+        self.flow = Flow()
         self.members: Container[AuthorId] | None = None  # who counts as a neighbor; None: every open link's peer
+        self.changed = False  # who counts as one may not be the same any more
         self._vectors = vectors
         self._liveness = liveness
         self._wake: dict[LinkId, Instant] = {}
@@ -53,6 +60,7 @@ class Outbox:
     def forget(self, link: LinkId) -> Port | None:
         """The link is gone; returns what was known of it."""
         self._wake.pop(link, None)
+        self.changed = True
         return self.ports.pop(link, None)
 
     def has_nothing_for(self, link: LinkId) -> bool:
@@ -62,7 +70,7 @@ class Outbox:
             return True
         port.writable = True
         lane = self._vectors.lanes.get(link)
-        return not port.control and (lane is None or lane.idle())
+        return not port.control and (lane is None or lane.idle()) and not self.flow.waits(port.peer)
 
     def writable(self, link: LinkId, now: Instant) -> list[Effect]:
         """The driver can take another frame."""
@@ -124,6 +132,8 @@ class Outbox:
             if due is not None and self._wake.get(link) != due:
                 self._wake[link] = due
                 effects.append(SetTimer(("flush", str(link)), due))
+            if self.flow.waits(port.peer):
+                out = [*out, *self.flow.collect(port.peer, _FLOW_ROOM, limits.MESSAGES_PER_FRAME_MAX - len(out))]
         if not out:
             return
         port.writable = False

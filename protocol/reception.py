@@ -6,10 +6,9 @@ change, so there is nothing to undo.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from protocol.clock import Instant
 from protocol.collective.presence import Roll
+from protocol.durable import Durable
 from protocol.effects import Disconnect, Drop, Effect, Emit, ValueShown
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.gossip.vectors import Vectors
@@ -34,6 +33,7 @@ class Reception:
         liveness: Liveness,
         hood: Neighborhood,
         book: AddressBook,
+        durable: Durable,
         roll: Roll,
     ) -> None:
         self.received: dict[type[Message], int] = {}
@@ -44,6 +44,7 @@ class Reception:
         self._liveness = liveness
         self._hood = hood
         self._book = book
+        self._durable = durable
         self._roll = roll
 
     def frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
@@ -108,6 +109,9 @@ class Reception:
             case wire.Keys():
                 effects = vectors.receive_keys(link, message, now)
                 self._notice(effects, now)
+                state = vectors.keys.same(message.key_state)
+                if state is not None:
+                    effects += self._durable.keys_learnt(state.author, now)
             case wire.WantKeys():
                 vectors.receive_want(link, message, now)
             case wire.Prune():
@@ -120,8 +124,6 @@ class Reception:
                 self._hood.announced(port, now)
             case wire.Peers():
                 effects = self._hood.introduced(link, port, message, now)
-            case wire.Gossip() | wire.IHave() | wire.TreeGraft() | wire.TreePrune():
-                raise RemoteProtocolError(Reason.UNKNOWN_MESSAGE)  # this version has no events yet
             case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
                 effects = self._hood.receive(link, port, message, now)
             case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
@@ -133,7 +135,7 @@ class Reception:
                 self.byes[link] = code
                 effects = [Disconnect(link, CloseCode.SHUTDOWN)]
             case _:
-                assert_never(message)
+                effects = self._durable.receive(link, port.peer, message, now)
         return effects
 
     def _hello(self, link: LinkId, port: Port, hello: wire.Hello, now: Instant) -> list[Effect]:
@@ -147,6 +149,7 @@ class Reception:
             if record is not None:
                 effects += self._hood.told(port.peer, record.addresses, now)
         port.open = True
+        self._outbox.changed = True
         port.agent = hello.agent
         self._liveness.opened(link)
         self._vectors.link_up(link, port.peer, hello.boot, now)

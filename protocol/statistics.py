@@ -95,6 +95,28 @@ class OpinionStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class DurableStatistics:
+    """``events`` of ``authors`` are held; ``waiting`` lack something before them; ``wanted`` payloads are not here,
+    ``payload_bytes`` are. ``guarded``: nothing is signed until somebody has shown our own head, or nobody does.
+    ``frontier`` counts heads, ``sessions`` reconciliations under way, ``resting`` peers that are not asked for now.
+    ``eager``, ``lazy``: neighbors in the shared tree; ``own_trees`` authors with a tree of their own."""
+
+    authors: int
+    events: int
+    waiting: int
+    wanted: int
+    payload_bytes: int
+    forks: int
+    guarded: bool
+    frontier: int
+    sessions: int
+    resting: int
+    eager: int
+    lazy: int
+    own_trees: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatistics:
     """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
 
@@ -118,3 +140,4 @@ class NodeStatistics:
     sent: dict[str, int]
     overlay: OverlayStatistics
     opinions: tuple[OpinionStatistics, ...]
+    durable: DurableStatistics

@@ -18,6 +18,7 @@ from protocol.inputs import Address, CommonsGrant, Input
 from protocol.node import Node
 from protocol.timers import TimerTable
 from protocol.wire.messages import PeerRecord
+from sim.disk import Disk
 from sim.persons import Person
 from sim.stream import End
 
@@ -35,6 +36,7 @@ class Storage:
     boot: int = 0
     key_states: dict[AuthorId, bytes] = field(default_factory=dict)
     peers: tuple[PeerRecord, ...] = ()
+    disk: Disk = field(default_factory=Disk)
 
 
 @dataclass(slots=True, eq=False)

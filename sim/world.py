@@ -22,9 +22,12 @@ from protocol.effects import (
     Effect,
     Emit,
     Event,
+    KeepKeyState,
+    LoadPayload,
     Send,
     SetTimer,
     StoreBoot,
+    StoreEvents,
     StoreKeyState,
     StorePeers,
 )
@@ -63,7 +66,7 @@ class SafetyViolation(AssertionError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldConfig:
     """``dated`` is the share of hubs that know the date; ``offset_us_max`` bounds how far their boot times lie apart;
-    ``reading_every_us`` is the pace of the sensors."""
+    ``reading_every_us`` is the pace of the sensors; a commit and a read of a store take ``disk_us``."""
 
     mesh: str = "simulated"
     quality: Quality = field(default_factory=Quality)
@@ -74,6 +77,7 @@ class WorldConfig:
     reading_every_us: Duration = SECOND
     offset_us_max: Duration = 10 * MINUTE
     dated: float = 0.5
+    disk_us: Duration = 5 * MS
 
 
 class World:
@@ -109,6 +113,9 @@ class World:
             StoreBoot: self._store_boot,
             StoreKeyState: self._store_key_state,
             StorePeers: self._store_peers,
+            KeepKeyState: lambda host, effect: host.storage.disk.submit(effect),
+            StoreEvents: self._store_events,
+            LoadPayload: self._load_payload,
         }
 
     # --- hubs ---------------------------------------------------------------------------------------------------
@@ -167,7 +174,8 @@ class World:
         host.machine = host.node if wrap is None else wrap(host.node, host)
         host.restart = lambda: self._start(host, rng, node_config, wrap)
         stored = tuple(host.storage.key_states[author] for author in sorted(host.storage.key_states))
-        self.give(host, host.life, Started(host.storage.boot, stored, (host.address,), host.storage.peers))
+        started = Started(host.storage.boot, stored, (host.address,), host.storage.peers, host.storage.disk.ledger())
+        self.give(host, host.life, started)
         if life_rng.child("date").chance(self.config.dated):
             error_ms = life_rng.child("date error").between(-100, 100)
             self.give(host, host.life, UtcObserved(EPOCH_UTC_MS + self.now // MS + error_ms, 100))
@@ -187,6 +195,7 @@ class World:
             return
         self.trace.note(self.now, f"crash {host.name} {power}")
         self.network.crashed(host, power=power)
+        host.storage.disk.crash(self.rng.child(f"disk {host.name} {host.life}"))
         if power:
             self.paths.power(host.index, on=False)
         host.node = host.machine = None
@@ -340,6 +349,20 @@ class World:
 
     def _store_peers(self, host: Host, effect: StorePeers) -> None:
         host.storage.peers = effect.peers
+
+    def _store_events(self, host: Host, effect: StoreEvents) -> None:
+        host.storage.disk.submit(effect)
+        self.kernel.at(self.now + self.config.disk_us, self._written, host, host.life)
+
+    def _written(self, host: Host, life: int) -> None:
+        if host.life == life and host.alive:
+            answer = host.storage.disk.step()
+            if answer is not None:
+                self.give(host, life, answer)
+
+    def _load_payload(self, host: Host, effect: LoadPayload) -> None:
+        loaded = host.storage.disk.load(effect)
+        self.kernel.at(self.now + self.config.disk_us, self.give, host, host.life, loaded)
 
     def _on_signed(self, author: AuthorId, message: bytes) -> None:
         host = self.authors.get(author)

@@ -20,7 +20,7 @@ import trio
 from meshnode.observe import say
 from meshnode.storage.database import database_path, open_database
 from meshnode.storage.rows import Batch, read_key_states, read_ledger
-from meshnode.storage.writer import Health, Writer
+from meshnode.storage.writer import GROUP_EVENTS, Health, Writer
 from protocol.effects import LoadPayload, StoreEvents
 from protocol.errors import StoreError
 from protocol.ids import AuthorId, MeshId
@@ -35,7 +35,14 @@ class Store:
     can be stored. ``answer`` is given the Node's inputs. Made and used in a running Trio loop;
     ``run`` must be started, and closes what was opened."""
 
-    def __init__(self, directory: Path, mesh_id: MeshId, answer: Callable[[list[LedgerInput]], object]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        mesh_id: MeshId,
+        answer: Callable[[list[LedgerInput]], object],
+        *,
+        group_events: int = GROUP_EVENTS,
+    ) -> None:
         self.path = database_path(directory, mesh_id)
         self.key_states: dict[AuthorId, bytes] = {}
         self._ledger = StoredLedger(restored=True)  # without what it had said, a hub signs nothing new
@@ -46,19 +53,24 @@ class Store:
         self._writer: Writer | None = None
         self._connection: sqlite3.Connection | None = None
         try:
-            self._open(mesh_id)
+            self._open(mesh_id, group_events)
         except StoreError as fault:
             self.health = str(fault)
             say("store", f"this hub goes on without durable events: {fault}", level=logging.ERROR)
 
-    def _open(self, mesh_id: MeshId) -> None:
+    def _open(self, mesh_id: MeshId, group_events: int) -> None:
         self._connection = connection = open_database(self.path, mesh_id)
         self._ledger = read_ledger(connection)
         self.key_states = read_key_states(connection)
         self._kept_bytes = {author: len(encoded) for author, encoded in self.key_states.items()}
         token = trio.lowlevel.current_trio_token()
         self._writer = Writer(
-            self.path, connection, soon=token.run_sync_soon, answer=self._answer, changed=self._on_change
+            self.path,
+            connection,
+            soon=token.run_sync_soon,
+            answer=self._answer,
+            changed=self._on_change,
+            group_events=group_events,
         )
 
     def take_ledger(self) -> StoredLedger:
@@ -102,7 +114,8 @@ class Store:
         with contextlib.closing(connection):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_with_me, writer)
-                await trio.to_thread.run_sync(writer.work, limiter=trio.CapacityLimiter(1))
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(writer.work, limiter=trio.CapacityLimiter(1))
 
     def _on_change(self, health: Health) -> None:
         self.health = health

@@ -44,6 +44,16 @@ class _Stop:
     """The last thing in the queue."""
 
 
+class _Write:
+    """A batch, and about what it weighs."""
+
+    __slots__ = ("batch", "size")
+
+    def __init__(self, batch: Batch, size: int) -> None:
+        self.batch = batch
+        self.size = size
+
+
 class _Refused:
     """A batch that found no room; it waits its turn to be told, because answers keep their order."""
 
@@ -51,7 +61,7 @@ class _Refused:
         self.ticket = ticket
 
 
-_Job: TypeAlias = Batch | LoadPayload | _Refused | _Stop
+_Job: TypeAlias = _Write | LoadPayload | _Refused | _Stop
 
 
 class Writer:
@@ -89,7 +99,7 @@ class Writer:
             self._jobs.put(_Refused(batch.effect.ticket))
             return
         self._waiting_bytes += size
-        self._jobs.put(batch)
+        self._jobs.put(_Write(batch, size))
 
     def load(self, asked: LoadPayload) -> None:
         """Read a part of a payload; answered by ``PayloadLoaded``."""
@@ -120,9 +130,9 @@ class Writer:
         while not isinstance(job, _Stop):
             group.append(job)
             count += 1
-            if isinstance(job, Batch):
-                count += max(0, len(job.effect.events) - 1)
-                size += payload_bytes(job.effect.events)
+            if isinstance(job, _Write):
+                count += max(0, len(job.batch.effect.events) - 1)
+                size += job.size
             if count >= self._group_events or size >= GROUP_BYTES_MAX:
                 return group, True
             try:
@@ -132,20 +142,20 @@ class Writer:
         return group, False
 
     def _do(self, group: list[_Job]) -> None:
-        batches = [job for job in group if isinstance(job, Batch)]
-        if batches or self._health:
-            self._set_health(self._commit(batches))
+        writes = [job for job in group if isinstance(job, _Write)]
+        if writes or self._health:
+            self._set_health(self._commit([write.batch for write in writes]))
         if self._unclean:
             self._clean()
         answers: list[LedgerInput] = [self._answer_to(job) for job in group]
         if not answers:
             return
-        size = sum(payload_bytes(batch.effect.events) for batch in batches)
+        size = sum(write.size for write in writes)
         self._soon(lambda: self._told(answers, size))
 
     def _answer_to(self, job: _Job) -> LedgerInput:
-        if isinstance(job, Batch):
-            ticket = job.effect.ticket
+        if isinstance(job, _Write):
+            ticket = job.batch.effect.ticket
             return StoreFailed(ticket, self._health) if self._health else Stored(ticket)
         if isinstance(job, _Refused):
             return StoreFailed(job.ticket, BEHIND)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-import sys
 
 import trio
 
@@ -20,10 +19,6 @@ from protocol.inputs import Address
 SEND_BUFFER_BYTES = 32_768
 RECEIVE_BUFFER_BYTES = 131_072
 BACKLOG = 128
-TCP_THIN_LINEAR_TIMEOUTS = 16
-"""linux/tcp.h: while fewer than four segments are under way, as nearly always here, the first six time-outs do not
-double (Linux, Documentation/networking/tcp-thin.rst). Else a few losses in a row silence a link for longer than a
-neighbor waits."""
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 """What accept says when the system has run out of something; it passes."""
 
@@ -33,8 +28,6 @@ def tune(sock: socket.socket) -> None:
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 

@@ -2,7 +2,8 @@
 
 The highest rotation wins for good: what was rotated is remembered even after its author is gone, so that a thief of
 an old key cannot come back when nobody speaks of the author any more. Bounds: key states that no verified vector
-has used yet count against the link that brought them; all others against the authors that may be held.
+has used yet count against the link that brought them; those of authors whose durable events are held are kept as long
+as these, within the ledger's quotas; all others count against the authors that may be held.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class KeyBook:
         self._unused: dict[LinkId, dict[AuthorId, None]] = {}
         self._rotated: dict[AuthorId, KeyState] = {}
         self._by_bytes: dict[bytes, KeyState] = {}
+        self._kept: dict[AuthorId, int] = {}  # to the rotation that was given out for keeping
 
     def same(self, encoded: bytes) -> KeyState | None:
         """The key state held that has exactly these bytes: it need not be checked again."""
@@ -52,6 +54,27 @@ class KeyBook:
         """The highest key state known of ``author``."""
         entry = self._entries.get(author)
         return None if entry is None else entry.state
+
+    def public_key(self, author: AuthorId, rotation: int) -> bytes | None:
+        """The author's key of one rotation; None if it is not known."""
+        entry = self._entries.get(author)
+        return None if entry is None or rotation > entry.state.rotation else entry.state.keys[rotation]
+
+    def keep(self, author: AuthorId) -> KeyState | None:
+        """Durable events of ``author`` are held: its keys stay until :meth:`release`.
+
+        Returns the key state if it is not on the disk as it is now.
+        """
+        entry = self._entries.get(author)
+        if entry is None or self._kept.get(author, -1) >= entry.state.rotation:
+            return None
+        self._settle(author, entry)
+        self._kept[author] = entry.state.rotation
+        return entry.state
+
+    def release(self, author: AuthorId) -> None:
+        """No event of ``author`` is held any more."""
+        self._kept.pop(author, None)
 
     def remember(self, encoded: bytes) -> None:
         """Take a rotated key state from our own store: an older one of that author is refused from now on.
@@ -80,7 +103,7 @@ class KeyBook:
             if entry.link is None:
                 self._keep_rotated(state)
             return Learnt(state, state, news=True)
-        if len(self._entries) >= 2 * AUTHORS_MAX:
+        if len(self._entries) - len(self._kept) >= 2 * AUTHORS_MAX:
             raise RemoteProtocolError(Reason.AUTHOR_LIMIT, "key states")
         rotated = self._rotated.get(state.author)
         current = state if rotated is None or rotated.rotation <= state.rotation else rotated
@@ -101,14 +124,17 @@ class KeyBook:
         entry = self._entries.get(author)
         if entry is None:
             return None
-        if entry.link is not None:
-            self._unused.get(entry.link, {}).pop(author, None)
-            entry.link = None
+        self._settle(author, entry)
         if entry.used >= entry.state.rotation:
             return None
         entry.used = entry.state.rotation
         self._keep_rotated(entry.state)
         return entry.state
+
+    def _settle(self, author: AuthorId, entry: _Entry) -> None:
+        if entry.link is not None:
+            self._unused.get(entry.link, {}).pop(author, None)
+            entry.link = None
 
     def _keep_rotated(self, state: KeyState) -> None:
         known = self._rotated.pop(state.author, None)
@@ -119,7 +145,9 @@ class KeyBook:
         self._rotated[state.author] = state
 
     def forget(self, author: AuthorId) -> None:
-        """Drop the key state of ``author``, if there is one; a rotation that was used is remembered."""
+        """Drop the key state of ``author``, unless it is kept; a rotation that was used is remembered."""
+        if author in self._kept:
+            return
         entry = self._entries.pop(author, None)
         if entry is not None:
             self._by_bytes.pop(entry.state.encoded, None)

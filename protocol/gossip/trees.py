@@ -116,8 +116,12 @@ class Trees:
         """Whether a message of this id was seen lately and would be a duplicate."""
         return self._recent.knows(id)
 
-    def broadcast(self, id: bytes, author: AuthorId, payload: bytes, now: Instant) -> list[TreesEffect]:
-        """Give our own message to everybody; it is not delivered here. ``id`` is a digest of 16 or 32 bytes.
+    def broadcast(
+        self, id: bytes, author: AuthorId, payload: bytes, now: Instant, *, holder: AuthorId | None = None
+    ) -> list[TreesEffect]:
+        """Give a message to everybody but ``holder``; it is not delivered here. ``id`` is a digest of 16 or 32 bytes.
+
+        It is our own, or came to us from ``holder`` in another way than on a tree.
 
         Raises:
             LocalProtocolError: the id or the payload has no size that may travel, or the id was used already;
@@ -131,7 +135,8 @@ class Trees:
             raise LocalProtocolError("this id was used already")
         effects: list[TreesEffect] = []
         tree = self._branches.speak(author, now)
-        self._spread(Gossip(id, author, 0, tree, payload), None, {}, now, effects)
+        holders = {} if holder is None else {holder: 0}
+        self._spread(Gossip(id, author, 0, tree, payload), None, holders, now, effects)
         return effects
 
     def receive(self, peer: AuthorId, message: TreeMessage, now: Instant) -> list[TreesEffect]:

@@ -410,6 +410,19 @@ class Vectors:
                 lane.answers[author] = None
                 self.ready[link] = None
 
+    def want_keys(self, link: LinkId, author: AuthorId, now: Instant) -> None:
+        """Ask the other end of ``link`` for an author's keys, at most once a second."""
+        lane = self.lanes.get(link)
+        if lane is not None:
+            lane.want(author, now)
+            self.ready[link] = None
+
+    def release_keys(self, author: AuthorId) -> None:
+        """No durable event needs the author's keys any more."""
+        self.keys.release(author)
+        if self.shelf.get(author) is None and not self._linked(author):
+            self.keys.forget(author)
+
     # --- eager and lazy -----------------------------------------------------------------------------------------
 
     def receive_prune(self, link: LinkId, message: Prune) -> None:

@@ -69,9 +69,9 @@ class Chain:
         if event.id in self.named:
             return Place.NAMED
         base = self.base
-        if base is not None and (event.seq <= base.seq or event.rotation < base.rotation):
-            if event.kind not in BASES or event.order <= base.order:
-                return Reason.BEFORE_BASE
+        early = base is not None and (event.seq <= base.seq or event.rotation < base.rotation)
+        if base is not None and early and (event.kind not in BASES or event.order <= base.order):
+            return Reason.BEFORE_BASE
         if event.kind in BASES:
             return Place.BASE
         if event.prev is None:
@@ -248,7 +248,7 @@ class Chain:
 
 
 def follows(event: EventRecord, parent: EventRecord) -> bool:
-    """Whether ``event`` may come directly after ``parent``: one step on, in the same incarnation unless it opens one."""
+    """Whether ``event`` may come right after ``parent``: one step on, in the same incarnation unless it opens one."""
     return (
         event.prev == parent.id
         and event.seq == parent.seq + 1

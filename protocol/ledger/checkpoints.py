@@ -39,6 +39,8 @@ def keeps(entries: Iterable[Entry], gone: Callable[[Entry], bool]) -> tuple[Even
 
 def has_room(chain: Chain, gone: Callable[[Entry], bool], more: int) -> bool:
     """Whether a checkpoint could still name everything after ``more`` events."""
+    if len(chain.entries) + more < NAMED_MAX:
+        return True
     return len(keeps(chain.entries.values(), gone)) + more < NAMED_MAX
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from protocol import limits
@@ -127,7 +128,7 @@ def decode_base(content: bytes) -> Base:
     if len(names) % EVENT_BYTES:
         raise DecodeError(Reason.BAD_CONTENT, f"keep is not made of {EVENT_BYTES} bytes each")
     keep = [EventId(names[at : at + EVENT_BYTES]) for at in range(0, len(names), EVENT_BYTES)]
-    if any(left >= right for left, right in zip(keep, keep[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(keep)):
         raise DecodeError(Reason.BAD_CONTENT, "keep is not in ascending order")
     return Base(tuple(keep), _words(note, "note", 0, NOTE_BYTES_MAX))
 

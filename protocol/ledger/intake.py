@@ -6,8 +6,6 @@ why. Nobody is blamed for an event that has no place here: whoever passed it on 
 
 from __future__ import annotations
 
-from typing import Final
-
 from protocol.clock import Instant
 from protocol.crypto import Verifier
 from protocol.effects import ForkProven
@@ -32,9 +30,6 @@ from protocol.wire.events import (
     WantEvents,
     decode_event,
 )
-
-CHECKED_MAX: Final = 512
-"""Signatures remembered, because a tree asks before it passes an event on and the ledger asks again."""
 
 
 class Intake:
@@ -69,7 +64,6 @@ class Intake:
         self.arrived: list[EventId] = []
         """Events of our own that others brought back."""
         self._asked: dict[AuthorId, Instant] = {}
-        self._checked: dict[EventId, bytes] = {}
 
     # --- checking ---------------------------------------------------------------------------------------------------
 
@@ -83,19 +77,6 @@ class Intake:
         self._check(event)
         return event
 
-    def check(self, message: Event) -> EventRecord | None:
-        """The event in a tree message, if it may go on: its signature is right and its payload its own. None: the
-        author's key is not known.
-
-        Raises:
-            RemoteProtocolError: it may not.
-        """
-        event = self._decode(message)
-        if self._key(event) is None:
-            return None
-        self._check(event)
-        return event
-
     def _decode(self, message: Event) -> EventRecord:
         event = decode_event(self._mesh_id, message.signed, message.sig)
         if message.payload is not None and not message.payload.belongs_to(event):
@@ -106,16 +87,11 @@ class Intake:
         return self._keys(event.author, event.rotation)
 
     def _check(self, event: EventRecord) -> None:
-        if self._checked.get(event.id) == event.sig:
-            return
         key = self._key(event)
         if key is None:
             raise RemoteProtocolError(Reason.UNKNOWN_AUTHOR)
         if not self._verifier(key, event.signed, event.sig):
             raise SignatureError(Reason.BAD_SIGNATURE, "event")
-        if len(self._checked) >= CHECKED_MAX:
-            del self._checked[next(iter(self._checked))]
-        self._checked[event.id] = event.sig
 
     # --- events -----------------------------------------------------------------------------------------------------
 

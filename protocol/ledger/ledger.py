@@ -44,14 +44,16 @@ from protocol.ledger.values import (
 from protocol.limits import SALT_BYTES
 from protocol.rng import Rng
 from protocol.wire import events as wire
-from protocol.wire.events import AuthorHeads, Event, EventMessage, EventRecord, WantEvents, decode_event
+from protocol.wire.events import AuthorHeads, Event, EventMessage, WantEvents, decode_event
 
+URGENT_DEPTH = 8
+"""How far back a head is looked through: what is older than that has had its time to be urgent."""
 SEEN_MAX = 4
 """Heads of others that an event of ours names: enough to order talk, 34 bytes each."""
 
 
 class Ledger:
-    """``keys`` and ``standing`` say what is known of an author, ``room`` how many bytes a link with a peer takes now."""
+    """``keys`` and ``standing`` say what is known of an author, ``room`` how many bytes a link takes now."""
 
     def __init__(
         self,
@@ -201,15 +203,6 @@ class Ledger:
         """More of an author's keys are known: what waited for them is looked at again."""
         self._intake.keys_learnt(author, now)
         return self._done(now)
-
-    def check(self, message: Event) -> EventRecord | None:
-        """The event in a tree message, if it may go on: its signature is right and its payload its own. None: the
-        author's key is not known.
-
-        Raises:
-            RemoteProtocolError: it may not.
-        """
-        return self._intake.check(message)
 
     def receive(self, peer: AuthorId, message: EventMessage, now: Instant) -> list[LedgerEffect]:
         """A message of a neighbor's.
@@ -379,6 +372,18 @@ class Ledger:
     def heads(self, author: AuthorId) -> AuthorHeads:
         """What is held of one author, whole and stored, as WANT_EVENTS and HEADS say it."""
         return self._intake.heads(author)
+
+    def is_urgent(self, head: Head) -> bool:
+        """Whether a withdrawal or a stolen key is among the last few events before ``head``."""
+        name: EventId | None = head.event
+        for _ in range(URGENT_DEPTH):
+            entry = None if name is None else self._archive.entry(name)
+            if entry is None:
+                return False
+            if entry.event.kind in (wire.WITHDRAWAL, wire.STOLEN):
+                return True
+            name = entry.event.prev
+        return False
 
     def wants(self, head: Head, now: Instant) -> bool:
         """Whether it is worth asking for events up to ``head``, which somebody else has."""

@@ -2,14 +2,14 @@
 
 Chunks come in any order. While all of one payload came from one peer, a wrong hash is that peer's fault; where several
 brought parts, nobody is blamed and it is gathered anew from one.
-Invariants: at most ``assemblies_max`` times 2 MiB are held; a peer is asked for one window of chunks at a time and payload;
-nothing is taken that was not asked for.
+Invariants: at most ``assemblies_max`` times 2 MiB are held; for each of them one peer at a time is asked
+for one window of chunks; nothing is taken that was not asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from protocol.clock import SECOND, Instant
 from protocol.errors import Reason, RemoteProtocolError
@@ -21,6 +21,7 @@ from protocol.wire.events import Chunk, EventRecord, Payload, WantPayload
 
 LATER_US: Final = 10 * SECOND
 """After everybody has said that it is not there."""
+LONG_AGO: Final[Instant] = -(1 << 62)
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -97,7 +98,7 @@ class Gathering:
         self.peers.pop(peer, None)
         for assembly in self._active.values():
             if assembly.asked == peer:
-                assembly.at = -(1 << 62)
+                assembly.at = LONG_AGO
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Gathering:
         last = chunk.index == assembly.count - 1
         size = assembly.want.event.payload_size - chunk.index * CHUNK_BYTES if last else CHUNK_BYTES
         if len(chunk.data) != size:
-            raise RemoteProtocolError(Reason.PAYLOAD_MISMATCH, "a chunk of the wrong size")
+            self._blame(peer, assembly, "a chunk of the wrong size")
         if assembly.sources and chunk.salt != assembly.salt:
             return self._mismatch(peer, assembly, now)
         assembly.salt = chunk.salt
@@ -185,7 +186,10 @@ class Gathering:
         alone = len(assembly.sources) == 1 and peer in assembly.sources
         assembly.chunks, assembly.waiting, assembly.sources = {}, {}, {}
         if alone:
-            assembly.lack[peer] = None
-            assembly.at = -(1 << 62)  # the next pump asks somebody else
-            raise RemoteProtocolError(Reason.PAYLOAD_MISMATCH, "not what the author signed")
+            self._blame(peer, assembly, "not what the author signed")
         return [self._ask(assembly, now)]
+
+    def _blame(self, peer: AuthorId, assembly: _Assembly, detail: str) -> NoReturn:
+        assembly.lack[peer] = None
+        assembly.at = LONG_AGO  # the next pump asks somebody else
+        raise RemoteProtocolError(Reason.PAYLOAD_MISMATCH, detail)

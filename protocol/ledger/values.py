@@ -158,7 +158,7 @@ class Frontier:
 @final
 @dataclass(slots=True)  # not frozen: a hot one
 class NeedKeys:
-    """``peer`` has shown an event of an author whose key of that rotation is not known; it waits for ``keys_learnt``."""
+    """``peer`` has shown an event whose author's key is not known here; it waits for ``keys_learnt``."""
 
     peer: AuthorId
     author: AuthorId

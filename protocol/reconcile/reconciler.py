@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.clock import Instant
+from protocol.clock import Duration, Instant
 from protocol.crypto import digest
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId
@@ -144,9 +144,8 @@ class Reconciler:
 
     def _opened(self, peer: AuthorId, port: _Peer, opened: ReconOpen, now: Instant) -> list[ReconcileEffect]:
         config, session = self._config, port.session
-        rest = max(config.rest_us, config.rest_entry_us * len(self.frontier))
         record = self._record(peer)
-        if record.answered is not None and now < record.answered + rest:
+        if record.answered is not None and now < record.answered + self._rest_us(len(self.frontier)):
             return [Fault(peer, Reason.RECONCILE_BUSY, "asked too soon")]
         ours = session.machine if session is not None else None
         if isinstance(ours, Opening) and (ours.stage is not Stage.OPENED or self._author < peer):
@@ -197,8 +196,7 @@ class Reconciler:
         record.strikes = 0
         record.version = self.frontier.version if learned else None
         if machine.more:
-            config = self._config
-            self._soon[peer] = now + 2 * max(config.rest_us, config.rest_entry_us * len(self.frontier))
+            self._soon[peer] = now + 2 * self._rest_us(max(machine.heads, len(self.frontier)))
         return effects
 
     def _overdue(self, peer: AuthorId, machine: Opening | Answering, now: Instant) -> list[ReconcileEffect]:
@@ -231,6 +229,10 @@ class Reconciler:
         record.until = now + rest
         self._soon.pop(peer, None)
         return Fault(peer, reason, detail)
+
+    def _rest_us(self, heads: int) -> Duration:
+        """How long a hub with so many entries lets a peer wait after it has answered one question."""
+        return max(self._config.rest_us, self._config.rest_entry_us * heads)
 
     def _may_ask(self, peer: AuthorId, now: Instant) -> bool:
         record = self._records.get(peer)

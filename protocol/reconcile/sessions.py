@@ -114,7 +114,6 @@ class Opening:
         self._key = sketch.session_key(salt, author, peer)
         self._config = config
         self._rounds = 0
-        self._heads = 0
         self._decoder: sketch.Decoder | None = None
         self._cached: _View | None = None
         self._after = -1
@@ -122,6 +121,8 @@ class Opening:
         self._theirs: list[int] = []
         self._waiting: dict[int, None] = {}
         self.stage = Stage.OPENED
+        self.heads = 0
+        """Entries of the other side, once it has said so."""
         self.more = False
         """Whether more differs than one session takes."""
         self.first = ReconOpen(frontier.mark(salt))
@@ -156,13 +157,13 @@ class Opening:
     def _symbols(self, heads: int, cells: list[int]) -> Step:
         own = len(self._view.entries)
         if self._decoder is None:
+            self.heads = heads
             if 4 * abs(heads - own) > max(heads, own):  # a quarter differs at least
                 return self._turn()
-            self._heads = heads
             self._decoder = sketch.Decoder(self._view.words)
             self.stage = Stage.SYMBOLS
         limit = symbols_limit(heads)
-        if heads != self._heads or len(self._decoder) + len(cells) > limit:
+        if heads != self.heads or len(self._decoder) + len(cells) > limit:
             raise _forged("symbols")
         if self._decoder.extend(cells):
             self._mine, self._theirs = self._decoder.difference(self._view.by_word)

@@ -1,7 +1,7 @@
 """Durable events: the signed record, its payload, the proof of a fork, and the messages that carry them (types 29-34).
 
 An event names what came before it (``prev``, ``seq``, ``incarnation``) and its payload by a salted hash, so that the
-payload can be erased and the chain still verifies (design decisions 9, 18). Layouts are in docs/protocol.md, section 12.
+payload can be erased and the chain still verifies (design decisions 9, 18). Layouts: docs/protocol.md, section 12.
 Beyond the design's list of fields an event says its ``rotation`` (or a verifier would have to try every key), its
 ``audience`` and when its payload ``expires`` (or a relay would have to read payloads to obey).
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from protocol import limits
@@ -246,13 +247,12 @@ def inline(event: EventRecord, payload: Payload | None) -> Event:
     return Event(event.signed, event.sig, payload if fits else None)
 
 
-def gossip_payload(event: Event) -> bytes | None:
+def gossip_payload(event: Event) -> bytes:
     """The event as the payload of a tree message; without its own payload where both would be too long."""
-    for payload in (event.payload, None):
-        carried = encode((event.signed, event.sig, *_payload_value(payload)))
-        if len(carried) <= limits.GOSSIP_BYTES_MAX:
-            return carried
-    return None
+    carried = encode((event.signed, event.sig, *_payload_value(event.payload)))
+    if len(carried) <= limits.GOSSIP_BYTES_MAX:
+        return carried
+    return encode((event.signed, event.sig, None, None))
 
 
 def read_gossip_payload(data: bytes) -> Event:
@@ -329,7 +329,7 @@ def _author_heads(value: Value) -> AuthorHeads:
     for entry in fields.array(listed, "heads", 0, limits.HEADS_MAX):
         incarnation, head = fields.array(entry, "head", 2, 2)
         pairs.append((fields.integer(incarnation, "incarnation", 1, COUNTER_MAX), _event_id(head, "head")))
-    if any(left >= right for left, right in zip(pairs, pairs[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(pairs)):
         raise DecodeError(Reason.OUT_OF_RANGE, "heads are not in ascending order")
     return AuthorHeads(AuthorId(fields.binary(author, "author", AUTHOR_BYTES, AUTHOR_BYTES)), tuple(pairs))
 

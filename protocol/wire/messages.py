@@ -14,7 +14,7 @@ from protocol import limits
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.limits import COUNTER_MAX
-from protocol.wire import fields, joining, probing
+from protocol.wire import events, fields, joining, probing, reconciling
 from protocol.wire.codec import Value, decode_for_schema, encode, inspect
 
 
@@ -160,6 +160,7 @@ class TreePrune:
 
 
 TreeMessage: TypeAlias = Gossip | IHave | TreeGraft | TreePrune
+FlowMessage: TypeAlias = TreeMessage | events.EventMessage | reconciling.ReconcileMessage
 Message: TypeAlias = (
     Vector
     | Beat
@@ -175,7 +176,7 @@ Message: TypeAlias = (
     | Hello
     | Bye
     | joining.JoiningMessage
-    | TreeMessage
+    | FlowMessage
     | probing.ProbeMessage
 )
 
@@ -231,6 +232,17 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
             return joining.to_value(message)
         case probing.PingReq() | probing.ProbeAck() | probing.Nack() | probing.Suspect() | probing.Refute():
             return probing.to_value(message)
+        case (
+            events.Event()
+            | events.WantEvents()
+            | events.Heads()
+            | events.WantPayload()
+            | events.Chunk()
+            | events.Fork()
+        ):
+            return events.to_value(message)
+        case _:
+            return reconciling.to_value(message)
 
 
 def encode_frame(messages: Sequence[Message]) -> bytes:
@@ -402,4 +414,6 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     TREE_PRUNE: (2, lambda item: TreePrune(_maybe_author(item[1]))),
     **joining.PARSERS,
     **probing.PARSERS,
+    **events.PARSERS,
+    **reconciling.PARSERS,
 }

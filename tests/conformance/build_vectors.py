@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.conformance.examples import codec, frames, keys, links, records, sketches
+from tests.conformance.examples import codec, events, frames, keys, links, records, sketches
 from tests.conformance.examples.shared import MESH, MESH_NAME, Example
 
 FOLDER: Final = Path(__file__).parent / "vectors"
@@ -35,6 +35,12 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
         records.vectors,
     ),
     "addresses": (f"Section 5.3. `hex` is `signed` of an addresses record. {IN_MESH}", records.addresses),
+    "events": (f"Section 12.1. `hex` is `signed` of an event. {IN_MESH}", events.events),
+    "event_messages": ("Section 12.5. `hex` is one message, `decoded` its name.", events.event_messages),
+    "forks": (
+        f"Section 12.2. `hex` is an array of two records, `key` that of the author who may have forked. {IN_MESH}",
+        events.forks,
+    ),
     "meshes": ("Section 2. `hex` is the name in UTF-8 as typed, or the secret.", links.meshes),
     "mesh_tags": ("Section 3. `hex` is the value of `t` in the TXT record of `instance`, in ASCII.", links.mesh_tags),
     "channel": (
@@ -50,8 +56,8 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
     ),
     "sketches": (
         (
-            "Section 13. `hex` is a frontier, its entries one after the other; `symbols` are the first 24 of the session, "
-            "`fingerprints` are sorted as in pages."
+            "Section 13. `hex` is a frontier, its entries one after the other; `symbols` are the first 24 of the "
+            "session, `fingerprints` are sorted as in pages."
         ),
         sketches.sketches,
     ),

@@ -15,12 +15,14 @@ from protocol.crypto import DhKey, SigningKey, admit_key, verify
 from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
 from protocol.identity import LocalIdentity, Mesh, decode_key_state, invite_mesh, mesh_tag, open_mesh
 from protocol.ids import AuthorId
+from protocol.ledger.forks import ForkBook
 from protocol.link.channel import Channel
 from protocol.link.handshake import Handshake
 from protocol.link.noise import CipherState
 from protocol.reconcile import sketch
 from protocol.reconcile.frontier import Frontier
 from protocol.wire import codec, messages, reconciling
+from protocol.wire.events import EventRecord, decode_event, decode_fork
 from protocol.wire.records import decode_addresses, decode_vector
 from tests.conformance.build_vectors import FILES
 from tests.conformance.examples.readers import READERS
@@ -140,6 +142,32 @@ def _sketch(example: Example) -> dict[str, Any]:
     return {"mark": frontier.mark(salt).hex(), "fingerprints": prints, "symbols": symbols}
 
 
+def _event(example: Example) -> dict[str, Any]:
+    event = decode_event(MESH.mesh_id, _hex(example["hex"]), bytes(64))
+    plainly = ("id", "author", "rotation", "incarnation", "seq", "prev", "heads", "kind", "audience", "expires")
+    told = {name: _hexes(getattr(event, name)) for name in (*plainly, "payload_hash", "payload_size")}
+    return {**told, "hlc": plain(event.hlc)}
+
+
+def _event_message(example: Example) -> str:
+    (message,) = messages.decode_frame(b"\x91" + _hex(example["hex"]))
+    return {"WantEvents": "WANT_EVENTS", "WantPayload": "WANT_PAYLOAD"}.get(
+        type(message).__name__, type(message).__name__.upper()
+    )
+
+
+def _fork(example: Example) -> dict[str, str]:
+    def read(signed: bytes, signature: bytes) -> EventRecord:
+        if not verify(_hex(example["key"]), signed, signature):
+            raise RemoteProtocolError(Reason.BAD_SIGNATURE)
+        return decode_event(MESH.mesh_id, signed, signature)
+
+    fork = decode_fork(_hex(example["hex"]))
+    author, _ = ForkBook(read, 1).told(fork)
+    one, other = read(*fork.one), read(*fork.other)
+    return {"author": author.hex(), "one": one.id.hex(), "other": other.id.hex()}
+
+
 def _side(example: Example, name: str) -> Handshake:
     told = example[name]
     state = decode_key_state(_hex(told["key_state"]), MESH.mesh_id)
@@ -182,6 +210,9 @@ PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "key_states": _key_state,
     "vectors": _vector,
     "addresses": _addresses,
+    "events": _event,
+    "event_messages": _event_message,
+    "forks": _fork,
     "meshes": _mesh,
     "mesh_tags": _tag,
     "channel": _channel,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from meshnode.storage.database import open_database
 from meshnode.storage.verify import verify_database
 from protocol.errors import StoreError
 from protocol.rng import Rng
-from tests.crash.script import MESH, Group, Stage, State, apply, canaries, digest_of, make_script, read_state
+from tests.crash.script import MESH, Group, Stage, State, apply, canaries, digest_of, make_script, read_state, readable
 from tests.crash.vfs import Delete, Mark, Operation, Sync, Trace, Truncate, Write, recorded
 
 SECTOR: Final = 512
@@ -235,7 +236,7 @@ def _judge(recording: Recording, groups: int, folder: Path, tally: Tally, where:
         with contextlib.closing(open_database(path, MESH)) as connection:
             state = read_state(connection)
             verdict = verify_database(connection, path)
-    except StoreError as fault:
+    except (StoreError, sqlite3.DatabaseError) as fault:
         tally.damaged += 1
         tally.faults.append(f"{where}: {fault}")
         return
@@ -249,16 +250,11 @@ def _judge(recording: Recording, groups: int, folder: Path, tally: Tally, where:
     if unexplained:
         tally.damaged += 1
         tally.faults.append(f"{where}: {unexplained[0]}")
-    gone = [canary for name, canary in recording.canaries.items() if state.get(name, (b"", None))[1] is None]
-    left = _grep(folder, gone)
+    gone = {canary for name, canary in recording.canaries.items() if state.get(name, (b"", None))[1] is None}
+    left = len(gone & readable(folder))
     tally.canaries += left
     if left:
         tally.faults.append(f"{where}: {left} erased payloads can still be read")
-
-
-def _grep(folder: Path, needles: Iterable[bytes]) -> int:
-    content = b"".join(file.read_bytes() for file in _files(folder))
-    return sum(needle in content for needle in needles)
 
 
 def _files(folder: Path) -> Iterator[Path]:

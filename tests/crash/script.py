@@ -7,6 +7,7 @@ time, so that the same seed makes the same operations on the disk.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ from protocol.wire.events import (
 
 MESH: Final = MeshId(bytes(range(16)))
 CANARY_BYTES: Final = 16
+_CANARY: Final = re.compile(rb"CANARY\x00\x00.{8}", re.DOTALL)
 SIZES: Final = (0, 20, 20, 200, 200, 3_000, 20_000)
 
 Group: TypeAlias = Sequence[Batch]
@@ -83,7 +85,7 @@ class Speaker:
     def _event(self, seq: int, prev: EventId | None, size: int) -> StoredEvent:
         payload = None
         if size:
-            content = _bytes(self._rng, CANARY_BYTES) + bytes(size)
+            content = b"CANARY\0\0" + _bytes(self._rng, 8) + bytes(size)
             payload = Payload(_bytes(self._rng, 16), content)
         fields = EventFields(
             author=self.author,
@@ -169,6 +171,11 @@ def digest_of(state: State) -> bytes:
         for part in (name, signed, b"-" if content is None else b"+" + content):
             hasher.update(len(part).to_bytes(4, "big") + part)
     return hasher.digest()
+
+
+def readable(folder: Path) -> set[bytes]:
+    """Every canary that can be found in the files of a folder, whether SQLite still knows of it or not."""
+    return {canary for path in folder.iterdir() if path.is_file() for canary in _CANARY.findall(path.read_bytes())}
 
 
 def canaries(batches: Sequence[Batch]) -> dict[bytes, bytes]:

@@ -17,7 +17,7 @@ import trio
 
 from protocol.inputs import Address
 
-READY_S = 20.0
+READY_S = 60.0
 STOP_S = 10.0
 MESHNODE = (sys.executable, "-m", "meshnode")
 

@@ -76,6 +76,7 @@ STATUS: dict[str, Any] = {
     "exiles": [str],
     "known_peers": int,
     "date_known": bool,
+    "store": {"ok": bool, "why": str},
     "cpu_s": NUMBER,
     "counters": {"dropped": dict, "received": dict, "sent": dict, "verified": int, "handshakes_pending": int},
     "mdns": (dict, type(None)),

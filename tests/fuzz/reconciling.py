@@ -1,6 +1,6 @@
 """One hub that reconciles with a neighbor that lies: honest answers mixed with forged, repeated and endless ones.
 
-``python -m tests.fuzz --target reconciling --rounds 1000000`` is the campaign of docs/method.md; a round has
+``python -m tests.fuzz --target reconciling --rounds 110000 --seconds 100000`` makes a million exchanges: a round has
 about ten exchanges (sessions that either side began and the other did not refuse at once), and ends when the neighbor
 has fallen silent and the hub's timers have fired.
 """
@@ -24,7 +24,7 @@ from protocol.wire.codec import encode
 from protocol.wire.reconciling import Entry, ReconcileMessage
 
 HUB, LIAR = AuthorId(b"h" * 32), AuthorId(b"l" * 32)
-FRONTIERS = ((0, 0), (0, 1), (0, 12), (0, 30), (0, 44), (6, 50), (30, 60), (0, 100))
+FRONTIERS = ((0, 0), (0, 1), (0, 10), (0, 34), (0, 40), (6, 42), (20, 40), (0, 64))
 """First and last number of the entries; any two of them may meet."""
 BYTES_MAX = 4 << 20
 STEPS = 48

@@ -18,7 +18,7 @@ ROUNDS = {
     "key_states": 1_000,
     "streams": 400,
     "nodes": 150,
-    "reconciling": 1_000,
+    "reconciling": 1_100,
 }
 
 

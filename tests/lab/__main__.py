@@ -26,7 +26,7 @@ from tests.lab import words
 from tests.lab.campaign import CUT_S, FOUL, PARTS, TALKED, NotReady, Run, measure
 from tests.lab.netns import why_no_weather, why_not
 
-RUNS: Final = {"cut": 5, "loss": 20, "address": 5, "kill": 5}
+RUNS: Final = {"cut": 5, "loss": 20, "address": 5, "kill": 5, "clone": 5}
 """Unless ``--runs`` says otherwise."""
 WHOLE_S: Final = 5.0
 FRESH_S: Final = 4.0
@@ -58,6 +58,14 @@ def bars_of(part: str, runs: Sequence[Run], *, told: bool) -> list[Bar]:
     bars.append(Bar(f"{part}: hubs restarted", float(sum(run.restarted for run in runs)), 0.0, "hubs"))
     bars.append(Bar(f"{part}: errors in logs", float(sum(run.faults for run in runs)), 0.0, "lines"))
     return bars
+
+
+def unmeasured_of(parts: Sequence[str], *, told: bool) -> list[str]:
+    """What these parts are meant to show and this build cannot."""
+    lacking = [] if told or not TALKED & {*parts} else [f"events: this build has no verb {words.VERB!r}"]
+    if "clone" in parts:
+        lacking.append("clone: two at a time, and the proof of it, need a verb that shows proofs")
+    return lacking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = trio.run(partial(perform, plan, told=told))
     bars = [bar for part in parts for bar in bars_of(part, [run for run in runs if run.part == part], told=told)]
     bars.append(Bar("runs done", float(len(runs)), float(len(plan.all_runs())), "runs", at_most=False))
-    unmeasured = [] if told or not TALKED & {*parts} else [f"events: this build has no verb {words.VERB!r}"]
+    unmeasured = unmeasured_of(parts, told=told)
     rows = [asdict(run) for run in sorted(runs, key=lambda run: (parts.index(run.part), run.seed))]
     print(emit(bars, as_json=given.json, runs=rows, not_measured=unmeasured, load=list(os.getloadavg())))
     if not given.json:

@@ -8,6 +8,7 @@ Invariants: a run has its own namespaces, keys and mesh; what is not seen within
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.lab.switch import Weather
 HUBS = 8
 CUT_S = 60.0
 AWAY_S = 10.0
+OUTLIVED_S = 30.0
 START_S = 60.0
 LIMIT_S = 60.0
 LOOK_S = 0.05
@@ -123,7 +125,7 @@ async def one_run(folder: Path, run: Run, trouble: Trouble, *, hubs: int, foul: 
             back = await trouble(witness, run)
         await recover(witness, run, back, told)
         run.went_back = witness.went_back
-        run.restarted = sum(hub.process.returncode is not None for hub in started.values()) - (run.part == "kill")
+        run.restarted = sum(hub.process.returncode is not None for hub in started.values()) - (run.part in AWAY)
         run.faults = sum(faults_of(hub) for hub in stage.hubs)
     return run
 
@@ -223,9 +225,27 @@ async def kill(witness: Witness, run: Run) -> float:
     return trio.current_time()
 
 
-PARTS = ("cut", "loss", "address", "kill")
+async def clone(witness: Witness, run: Run) -> float:
+    """The last hub is stopped and comes back from a copy of its state that it has outlived."""
+    stage = witness.stage
+    room, copy = stage.rooms[-1], stage.folder / "copy"
+    lost = stage.hubs.pop()
+    await lost.stop()
+    shutil.copytree(lost.state, copy, ignore=shutil.ignore_patterns("*.sock"))
+    stage.hubs.append(await stage.play(room))
+    await watch_for(witness, OUTLIVED_S)
+    await stage.hubs.pop().stop()
+    shutil.rmtree(lost.state)
+    shutil.move(copy, lost.state)
+    stage.hubs.append(await stage.play(room))
+    return trio.current_time()
 
 
+PARTS = ("cut", "loss", "address", "kill", "clone")
+
+
+AWAY = frozenset({"kill", "clone"})
+"""Parts in which one hub is ended on purpose."""
 FOUL = frozenset({"loss"})
 """Parts with loss and latency on every cable from the first frame on."""
 TALKED = frozenset({"cut", "loss"})
@@ -234,6 +254,6 @@ TALKED = frozenset({"cut", "loss"})
 
 async def measure(part: str, folder: Path, seed: int, cut_s: float = CUT_S, *, listen: bool) -> Run:
     """One run of one part of the campaign."""
-    trouble = {"address": address, "kill": kill}.get(part) or cut(cut_s)
+    trouble = {"address": address, "kill": kill, "clone": clone}.get(part) or cut(cut_s)
     foul, told = part in FOUL, listen and part in TALKED
     return await one_run(folder, Run(part, seed), trouble, hubs=HUBS, foul=foul, listen=told)

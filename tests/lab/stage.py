@@ -177,9 +177,10 @@ def is_complete(statuses: Sequence[Status]) -> bool:
 
 
 def is_fresh(statuses: Sequence[Status], marks: dict[str, tuple[int, int]]) -> bool:
-    """Whether every hub shows of every author something newer than the mark."""
+    """Whether every hub shows of every author something newer than the mark, and not from beyond what it has made."""
+    made = {author: (boot, seq + 1) for author, (boot, seq) in own_marks(statuses).items()}  # one since it was asked
     return all(
-        shown.get(author, (0, 0)) > mark
+        mark < shown.get(author, (0, 0)) <= made[author]
         for shown in (newest(status) for status in statuses)
         for author, mark in marks.items()
     )

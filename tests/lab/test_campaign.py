@@ -9,7 +9,7 @@ import pytest
 
 from protocol.bars import all_met
 from tests.lab.__main__ import FRESH_S, REFUSED, WHOLE_S, bars_of, main
-from tests.lab.campaign import Run, cut, one_run
+from tests.lab.campaign import PARTS, Run, cut, one_run
 from tests.lab.stage import is_complete, is_fresh, is_whole, without_old
 
 CUT_S = 4.0
@@ -72,6 +72,8 @@ def test_the_crowd_is_fresh_when_every_hub_shows_news_of_every_author() -> None:
     assert is_fresh(CHAIN, marks)
     assert not is_fresh([*CHAIN[:2], status("c", {}, {"a": 4, "b": 6, "c": 7}, 3)], marks)
     assert not is_fresh([*CHAIN[:2], status("c", {}, {"b": 6, "c": 7}, 3)], marks)
+    assert is_fresh([*CHAIN[:2], status("c", {}, {"a": 6, "b": 6, "c": 7}, 3)], marks)  # a moment later
+    assert not is_fresh([*CHAIN[:2], status("c", {}, {"a": 9, "b": 6, "c": 7}, 3)], marks)  # left over from before
 
 
 def good(part: str, whole_s: float | None = 1.0) -> Run:
@@ -80,7 +82,7 @@ def good(part: str, whole_s: float | None = 1.0) -> Run:
 
 
 def test_runs_without_a_fault_meet_their_bars() -> None:
-    for part in ("cut", "loss", "address", "kill"):
+    for part in PARTS:
         assert all_met(bars_of(part, [good(part)] * 20, told=True))
 
 

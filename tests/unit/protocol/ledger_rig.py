@@ -101,6 +101,7 @@ class Hub:
     sent: list[tuple[AuthorId, EventMessage]] = field(default_factory=list)
     seen: list[LedgerEffect] = field(default_factory=list)
     orders: list[StoreEvents] = field(default_factory=list)
+    loads: list[LoadPayload] = field(default_factory=list)
     wake: int | None = None
     requests: int = 0
 
@@ -136,15 +137,17 @@ class Hub:
             self.seen.append(effect)
             if isinstance(effect, StoreEvents):
                 self.orders.append(effect)
-                if self.answers:
-                    self.answer()
             elif isinstance(effect, Say):
                 self.sent.append((effect.peer, effect.message))
             elif isinstance(effect, LoadPayload):
-                self.do(self.ledger.payload_loaded(self.load(effect), self.now))
+                self.loads.append(effect)
             elif isinstance(effect, Wake):
                 assert effect.at > self.now
                 self.wake = effect.at
+        if self.answers:
+            self.answer()
+        while self.loads:
+            self.do(self.ledger.payload_loaded(self.load(self.loads.pop(0)), self.now))
 
     def answer(self) -> None:
         """The store does what it was last asked for, or says that it cannot."""

@@ -38,11 +38,14 @@ def test_an_event_of_ours_leaves_and_counts_only_after_it_is_stored() -> None:
     ada = Hub(ADA, answers=False)
     request = ada.tell("it rained")
     assert [type(effect) for effect in ada.seen if not isinstance(effect, EventWritten)][-1] is not Spread
-    assert ada.of(Spread) == [] and ada.ledger.frontier() == () and ada.events() == []
+    assert ada.of(Spread) == []
+    assert ada.ledger.frontier() == ()
+    assert ada.events() == []
     assert [order.own for order in ada.orders] == [True]
     ada.answer()
     (event,) = ada.events()
-    assert EventWritten(request, event) in ada.seen and EventAccepted(event, own=True) in ada.seen
+    assert EventWritten(request, event) in ada.seen
+    assert EventAccepted(event, own=True) in ada.seen
     assert [head.event for head in ada.ledger.frontier()] == [event.id]
     assert [effect.record for effect in ada.seen if isinstance(effect, Spread)] == [event]
 
@@ -83,12 +86,13 @@ def test_a_full_disk_refuses_with_a_sentence_and_writing_goes_on_when_there_is_r
 def test_a_disk_that_fails_again_and_again_never_makes_two_openings_from_one_event() -> None:
     ada = Hub(ADA)
     ada.tell("before")
-    ada.full = True
     every: dict[bytes, None] = {}
     for number in range(1, 6):
         ada.seen.clear()
+        ada.full = True
         ada.tell(f"try {number}")
         every |= {one.signed: None for o in ada.seen if isinstance(o, StoreEvents) for one in o.events}
+        ada.full = False
         ada.pass_time(number * 10 * SECOND)
     assert len(every) == 2, "the story that failed first, and one and the same opening"
 
@@ -96,7 +100,8 @@ def test_a_disk_that_fails_again_and_again_never_makes_two_openings_from_one_eve
 def test_the_very_first_event_of_a_new_author_waits_for_nobody() -> None:
     ada = Hub(ADA)
     ada.tell("hello")
-    assert kinds(ada) == [STORY] and ada.events()[0].prev is None
+    assert kinds(ada) == [STORY]
+    assert ada.events()[0].prev is None
 
 
 def test_after_a_restart_nothing_is_signed_before_somebody_was_asked() -> None:
@@ -106,7 +111,8 @@ def test_after_a_restart_nothing_is_signed_before_somebody_was_asked() -> None:
     again = Hub(ADA, disk=ada.disk, boot=2)
     net = Net(again, bob)
     again.tell("two")
-    assert len(again.events()) == 1 and again.ledger.statistics().guarded
+    assert len(again.events()) == 1
+    assert again.ledger.statistics().guarded
     net.link(again, bob)
     net.run(3 * SECOND)
     assert kinds(again) == [STORY, STORY], "bob knew of nothing later, so the same incarnation goes on"
@@ -167,7 +173,8 @@ def test_what_was_lost_and_comes_back_late_is_taken_in_and_is_no_fork() -> None:
     assert [event.seq for event in restored.events()] == [1, 2, 2, 3, 4]
     assert len(restored.ledger.frontier()) == 1, "the last event has taken the other branch in"
     assert restored.ledger.frontier() == bob.ledger.frontier()
-    assert restored.of(ForkProven) == bob.of(ForkProven) == [] and apart is not later
+    assert restored.of(ForkProven) == bob.of(ForkProven) == []
+    assert apart is not later
 
 
 def test_a_chain_that_grows_long_is_cut_by_a_checkpoint_that_keeps_what_counts() -> None:
@@ -187,7 +194,8 @@ def test_a_chain_that_grows_long_is_cut_by_a_checkpoint_that_keeps_what_counts()
     assert [event.kind for event in events].count(CHECKPOINT) == 1
     assert [event.kind for event in events].count(PROFILE) == 1, "only the newest profile is kept"
     assert withdrawn.id not in [event.id for event in events]
-    assert events == bob.events(ada.author) and ada.ledger.frontier() == bob.ledger.frontier()
+    assert events == bob.events(ada.author)
+    assert ada.ledger.frontier() == bob.ledger.frontier()
     assert len(ada.held(ada.author)) == 15 == len(bob.held(ada.author))
     fresh = Hub(CYD, config=config, now=ada.now)
     late = Net(ada, fresh)
@@ -228,7 +236,8 @@ def test_what_cannot_be_written_is_refused_and_nothing_changes(
     ada = Hub(ADA, utc_offset_ms=DAY * 1_000)
     ada.write(kind, content, **more)
     assert refused(ada) == [reason]
-    assert ada.events() == [] and ada.disk.events == {}
+    assert ada.events() == []
+    assert ada.disk.events == {}
 
 
 def test_only_so_many_writes_wait_for_the_disk() -> None:
@@ -245,7 +254,8 @@ def test_what_is_for_oneself_never_leaves_while_the_chain_is_whole_everywhere() 
     ada.tell("a secret of mine", audience=FOR_SELF)
     ada.tell("for everybody")
     net.run(20 * SECOND)
-    assert len(ada.held(ada.author)) == 2 and len(bob.held(ada.author)) == 1
+    assert len(ada.held(ada.author)) == 2
+    assert len(bob.held(ada.author)) == 1
     assert bob.events(ada.author) == ada.events()
     assert bob.ledger.wanted_payloads() == []
 

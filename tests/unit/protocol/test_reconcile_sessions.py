@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 
+import pytest
+
+from protocol import limits
 from protocol.clock import SECOND
 from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
@@ -147,19 +151,20 @@ def test_a_small_frontier_is_sent_as_one_page() -> None:
 
 
 def test_above_a_quarter_different_the_frontier_is_paged() -> None:
-    theirs = [entry(5_000 + n) for n in range(500)]
-    pair = Pair(1_000, [], theirs).link()
+    theirs = [entry(5_000 + n) for n in range(150)]
+    pair = Pair(300, [], theirs).link()
     assert pair.kinds()[:4] == ["Open", "Symbols", "Turn", "Page"]
-    assert len(pair.learned[ADA]) == 500
-    mine = [entry(7_000 + n) for n in range(500)]
-    pair = Pair(1_000, mine, theirs).link()
+    assert len(pair.learned[ADA]) == 150
+    mine = [entry(7_000 + n) for n in range(150)]
+    pair = Pair(300, mine, theirs).link()
     assert "Turn" in pair.kinds()
-    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (500, 500)
+    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (150, 150)
 
 
 def test_a_hub_that_has_nothing_gets_everything_session_by_session() -> None:
-    theirs = [entry(n) for n in range(2_500)]
-    pair = Pair(0, [], theirs, ReconcileConfig(every_us=3_600 * SECOND), keep=True).link().wait(20)
+    theirs = [entry(n) for n in range(500)]
+    config = ReconcileConfig(every_us=3_600 * SECOND, differ_max=200)
+    pair = Pair(0, [], theirs, config, keep=True).link().wait(20)
     assert sorted(one.head for one in pair.learned[ADA]) == sorted(one.head for one in theirs)
     assert pair.kinds().count("Open") == 3
     assert pair.faults == []
@@ -207,7 +212,7 @@ def test_a_change_is_found_at_the_next_session() -> None:
 
 
 def test_a_neighbor_whose_heads_never_come_is_asked_ever_less_often() -> None:
-    pair = Pair(100, [], [entry(2_000)]).link().wait(3_600)
+    pair = Pair(20, [], [entry(2_000)]).link().wait(3_600)
     asked = sum(1 for hub, message in pair.said if hub == ADA and isinstance(message, wire.ReconOpen))
     assert 10 <= asked <= 22
     assert pair.faults.count((ADA, Reason.RECONCILE_STALLED)) >= 8
@@ -257,3 +262,157 @@ def test_salts_differ_from_session_to_session() -> None:
     salts = [message.mark[:8] for _, message in pair.said if isinstance(message, wire.ReconOpen)]
     assert len(salts) > 20
     assert len(set(salts)) == len(salts)
+
+
+def test_more_pages_than_one_are_turned_until_all_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FINGERPRINTS_MAX", 64)
+    mine, theirs = [entry(7_000 + n) for n in range(60)], [entry(5_000 + n) for n in range(150)]
+    pair = Pair(200, mine, theirs).link()
+    assert pair.kinds().count("Page") == 6
+    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (150, 60)
+
+
+def test_what_does_not_fit_one_session_is_left_for_the_next() -> None:
+    mine, theirs = [entry(7_000 + n) for n in range(90)], [entry(5_000 + n) for n in range(90)]
+    config = ReconcileConfig(every_us=3_600 * SECOND, differ_max=64)
+    pair = Pair(100, mine, theirs, config, keep=True).link()
+    assert (len(pair.learned[ADA]), len(pair.learned[BEN])) == (64, 64)
+    pair.wait(5)
+    assert pair.hubs[ADA].frontier.mark(bytes(8)) == pair.hubs[BEN].frontier.mark(bytes(8))
+
+
+FORGERIES: dict[str, list[ReconcileMessage]] = {
+    "the count of heads changes": [wire.ReconSymbols(100, bytes(168)), wire.ReconSymbols(101, bytes(56))],
+    "more symbols than are worth it": [wire.ReconSymbols(100, bytes(7 * 38))],
+    "a page out of order": [wire.ReconPage(b"bbbbbaaaaa", True)],
+    "a fingerprint twice": [wire.ReconPage(b"aaaaaaaaaa", True)],
+    "an empty page with more to come": [wire.ReconSymbols(0, bytes(7)), wire.ReconPage(b"", False)],
+    "a page that begins again": [
+        wire.ReconSymbols(900, bytes(7)),
+        wire.ReconPage(b"mmmmm", False),
+        wire.ReconPage(b"aaaaa", False),
+    ],
+    "entries that were not asked for": [
+        wire.ReconPage(b"aaaaa", True),
+        wire.ReconEntries(entry(5_000).packed, b"", True),
+    ],
+    "no entries": [wire.ReconPage(b"aaaaa", True), wire.ReconEntries(b"", b"", True)],
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_answer_ends_the_session_and_counts_against_the_peer(name: str) -> None:
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(100)])
+    ada.neighbor_up(BEN, 0)
+    *before, last = FORGERIES[name]
+    for message in before:
+        assert not any(isinstance(effect, Fault) for effect in ada.receive(BEN, message, 5))
+    ended, fault, *_ = ada.receive(BEN, last, 5)
+    assert ended == Ended(BEN, Outcome.GIVEN_UP)
+    assert isinstance(fault, Fault)
+    assert fault.reason is Reason.RECONCILE_FORGED
+    assert ada.statistics(5).resting == 1
+    assert ada.statistics(10 * SECOND + 6).resting == 0
+
+
+OUT_OF_PLACE: dict[str, list[ReconcileMessage]] = {
+    "a question to the opener": [wire.ReconMore()],
+    "a page that was not turned to": [wire.ReconPage(b"aaaaa", False)],
+    "entries before anything else": [wire.ReconEntries(b"", b"", True)],
+    "symbols after a page": [wire.ReconPage(b"aaaaa", True), wire.ReconSymbols(100, bytes(168))],
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_PLACE)
+def test_a_message_that_nobody_waits_for_ends_the_session(name: str) -> None:
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(100)])
+    ada.neighbor_up(BEN, 0)
+    effects = [effect for message in OUT_OF_PLACE[name] for effect in ada.receive(BEN, message, 5)]
+    faults = [effect.reason for effect in effects if isinstance(effect, Fault)]
+    assert faults == [Reason.RECONCILE_UNEXPECTED]
+
+
+DEMANDS: dict[str, tuple[list[ReconcileMessage], Reason]] = {
+    "the same page again": ([wire.ReconTurn(b"m" * 5), wire.ReconTurn(b"m" * 5)], Reason.RECONCILE_FORGED),
+    "an earlier page": ([wire.ReconTurn(b"m" * 5), wire.ReconTurn(None)], Reason.RECONCILE_FORGED),
+    "symbols after a page": ([wire.ReconTurn(None), wire.ReconMore()], Reason.RECONCILE_UNEXPECTED),
+    "symbols without end": ([wire.ReconMore()] * 4, Reason.RECONCILE_UNEXPECTED),
+    "entries that nobody has": ([wire.ReconEntries(b"", b"aaaaa", True)], Reason.RECONCILE_FORGED),
+    "nothing at all": ([wire.ReconEntries(b"", b"", False)], Reason.RECONCILE_FORGED),
+    "an answer": ([wire.ReconSymbols(1, bytes(7))], Reason.RECONCILE_UNEXPECTED),
+    "endless gifts": (
+        [wire.ReconEntries(entry(9_000 + n).packed, b"", False) for n in range(40)],
+        Reason.RECONCILE_ENDLESS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEMANDS)
+def test_a_demand_that_leads_nowhere_ends_the_session(name: str) -> None:
+    ben = Reconciler(BEN, ReconcileConfig(), Rng(1), b"s" * 16)
+    ben.changed((), [(entry(n), False) for n in range(100)])
+    ben.neighbor_up(ADA, 0)
+    assert isinstance(ben.receive(ADA, wire.ReconOpen(bytes(16)), 1)[0], Tell)
+    messages, reason = DEMANDS[name]
+    faults: list[Reason] = []
+    for message in messages:
+        faults += [one.reason for one in ben.receive(ADA, message, 2) if isinstance(one, Fault)]
+        if faults:
+            break
+    assert faults == [reason]
+    assert ben.statistics(2).answered == 0
+
+
+def test_an_answer_that_never_ends_is_ended() -> None:
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(100)])
+    ada.neighbor_up(BEN, 0)
+    ada.receive(BEN, wire.ReconSymbols(900, bytes(7)), 1)
+    faults: list[Reason] = []
+    for number in range(40):
+        page = wire.ReconPage(number.to_bytes(5, "big"), False)
+        faults += [one.reason for one in ada.receive(BEN, page, 2) if isinstance(one, Fault)]
+    assert faults[0] is Reason.RECONCILE_ENDLESS
+
+
+def test_hostile_neighbors_do_not_keep_a_hub_from_an_honest_one() -> None:
+    """Seven answer as slowly as they may; the eighth is asked all the same, again and again."""
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(100)])
+    slow = [AuthorId(bytes([byte]) * 32) for byte in range(100, 107)]
+    honest = AuthorId(b"z" * 32)
+    asked, now, wake = [], 0, 1
+    waiting: list[tuple[int, AuthorId]] = []
+    effects = [one for peer in [*slow, honest] for one in ada.neighbor_up(peer, 0)]
+    while now < 600 * SECOND:
+        for effect in effects:
+            if isinstance(effect, Wake):
+                wake = effect.at
+            elif isinstance(effect, Tell) and effect.peer == honest:
+                asked.append(now)
+            elif isinstance(effect, Tell):
+                waiting.append((now + 2_900_000, effect.peer))
+        if waiting and waiting[0][0] <= wake:
+            now, peer = waiting.pop(0)
+            effects = ada.receive(peer, wire.ReconSymbols(100, bytes(range(56))), now)
+        else:
+            now = max(wake, now)
+            effects = ada.timer(now)
+    assert len(asked) >= 12
+    assert max(later - sooner for sooner, later in pairwise(asked)) < 180 * SECOND
+
+
+def test_a_thousand_strangers_leave_no_more_behind_than_a_few() -> None:
+    ada = Reconciler(ADA, ReconcileConfig(), Rng(1), b"s" * 16)
+    ada.changed((), [(entry(n), False) for n in range(5)])
+    for number in range(1_000):
+        peer = entry(number).author
+        ada.neighbor_up(peer, number)
+        ada.receive(peer, wire.ReconOpen(bytes(16)), number)
+        ada.receive(peer, wire.ReconPage(b"bbbbbaaaaa", True), number)
+        ada.neighbor_down(peer, number)
+    left = ada.statistics(1_000)
+    assert (left.opened, left.answered) == (0, 0)
+    assert left.remembered == ReconcileConfig().strikes_max

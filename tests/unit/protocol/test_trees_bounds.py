@@ -7,9 +7,9 @@ from dataclasses import replace
 from protocol import limits
 from protocol.clock import MS, SECOND
 from protocol.errors import Reason
+from protocol.flow import Flow
 from protocol.gossip.branches import Branches, BranchesConfig
 from protocol.gossip.recent import Recent
-from protocol.gossip.treeflow import TreeFlow
 from protocol.gossip.trees import TIMER, Refused, Trees, TreesConfig, Wake
 from protocol.ids import AuthorId
 from protocol.rng import Rng
@@ -158,7 +158,7 @@ def test_a_relay_that_says_that_every_message_renews_makes_us_flood_only_now_and
 
 
 def test_what_waits_for_a_link_leaves_in_order_within_room_and_count() -> None:
-    flow = TreeFlow()
+    flow = Flow()
     for number in range(5):
         assert flow.push(ANN, told(number))
     assert flow.collect(ANN, 1_000, 2) == [told(0), told(1)]
@@ -170,19 +170,19 @@ def test_what_waits_for_a_link_leaves_in_order_within_room_and_count() -> None:
 
 
 def test_a_link_that_takes_nothing_is_found_too_slow_before_it_costs_more_than_its_queue() -> None:
-    flow = TreeFlow()
+    flow = Flow()
     large = Gossip(name(1), DAN, 1, 0, bytes(limits.GOSSIP_BYTES_MAX))
     pushed = 0
     while flow.push(ANN, large):
         pushed += 1
-    assert 20 <= pushed * limits.GOSSIP_BYTES_MAX // 4_096 <= limits.TREE_QUEUE_BYTES_MAX // 4_096
+    assert 20 <= pushed * limits.GOSSIP_BYTES_MAX // 4_096 <= limits.FLOW_BYTES_MAX // 4_096
     assert flow.push(BEN, large)
     flow.forget(ANN)
     assert flow.push(ANN, large)
 
 
 def test_the_largest_message_of_the_trees_finds_room_in_one_send() -> None:
-    flow = TreeFlow()
+    flow = Flow()
     flow.push(ANN, Gossip(bytes(32), DAN, 255, 2, bytes(limits.GOSSIP_BYTES_MAX)))
     flow.push(ANN, IHave(bytes(limits.IHAVE_ENTRY_BYTES * limits.IHAVE_IDS_MAX)))
     flow.push(ANN, TreeGraft(None, bytes(4 * limits.TREE_GRAFT_IDS_MAX)))

@@ -6,7 +6,7 @@ import pytest
 
 from protocol import limits
 from protocol.errors import DecodeError, Reason
-from protocol.gossip.treeflow import weight
+from protocol.flow import weight
 from protocol.ids import AuthorId
 from protocol.wire import messages as wire
 from protocol.wire.codec import Value, encode

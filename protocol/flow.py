@@ -1,0 +1,101 @@
+"""What has to be said to each neighbor in order, until the link can take it: trees, durable events, reconciliation.
+
+Unlike vectors, these messages do not supersede one another, so they wait in a queue; and unlike there a slow link is
+let go when its queue is full, as a stream that nobody reads: what it missed comes over the next one.
+Invariant: at most ``FLOW_BYTES_MAX`` wait for one neighbor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from protocol import limits
+from protocol.ids import AuthorId
+from protocol.wire import events, reconciling
+from protocol.wire.messages import FlowMessage, Gossip, IHave, TreeGraft
+
+_HEAD_BYTES = 48
+"""More than any of these messages weighs beside its byte strings and lists."""
+
+
+@dataclass(slots=True)  # state: changes in place
+class _Queue:
+    messages: deque[FlowMessage] = field(default_factory=deque)
+    size: int = 0
+
+
+class Flow:
+    """One queue for each neighbor."""
+
+    __slots__ = ("_queues",)
+
+    def __init__(self) -> None:
+        self._queues: dict[AuthorId, _Queue] = {}
+
+    def room(self, peer: AuthorId) -> int:
+        """How many bytes more may wait for ``peer``."""
+        queue = self._queues.get(peer)
+        return limits.FLOW_BYTES_MAX - (0 if queue is None else queue.size)
+
+    def push(self, peer: AuthorId, message: FlowMessage) -> bool:
+        """Let ``message`` wait; False if there is no room for it: then the link is too slow and must go."""
+        size = weight(message)
+        if size > self.room(peer):
+            return False
+        queue = self._queues.setdefault(peer, _Queue())
+        queue.messages.append(message)
+        queue.size += size
+        return True
+
+    def waits(self, peer: AuthorId) -> bool:
+        """Whether there is something for ``peer``."""
+        return peer in self._queues
+
+    def collect(self, peer: AuthorId, room: int, count: int) -> list[FlowMessage]:
+        """What may leave now, in order: at most ``count`` messages within ``room`` bytes."""
+        queue = self._queues.get(peer)
+        if queue is None:
+            return []
+        taken: list[FlowMessage] = []
+        while queue.messages and len(taken) < count:
+            size = weight(queue.messages[0])
+            if size > room:
+                break
+            room -= size
+            queue.size -= size
+            taken.append(queue.messages.popleft())
+        if not queue.messages:
+            del self._queues[peer]
+        return taken
+
+    def forget(self, peer: AuthorId) -> None:
+        """The link is gone."""
+        self._queues.pop(peer, None)
+
+
+def weight(message: FlowMessage) -> int:
+    """An upper bound of the encoded size."""
+    match message:
+        case Gossip():
+            return _HEAD_BYTES + 2 * limits.GOSSIP_ID_BYTES_MAX + len(message.payload)
+        case IHave():
+            return _HEAD_BYTES + len(message.entries)
+        case TreeGraft():
+            return _HEAD_BYTES + len(message.ids)
+        case events.Event(signed, _, payload):
+            return 128 + len(signed) + (0 if payload is None else limits.SALT_BYTES + len(payload.content))
+        case events.WantEvents(authors) | events.Heads(authors):
+            return _HEAD_BYTES + sum(48 + 48 * len(one.heads) for one in authors)
+        case events.Chunk(_, _, _, data):
+            return 2 * _HEAD_BYTES + (0 if data is None else len(data))
+        case events.Fork(one, other):
+            return 256 + len(one[0]) + len(other[0])
+        case reconciling.ReconSymbols(_, symbols):
+            return _HEAD_BYTES + len(symbols)
+        case reconciling.ReconPage(fingerprints, _):
+            return _HEAD_BYTES + len(fingerprints)
+        case reconciling.ReconEntries(entries, asked, _):
+            return _HEAD_BYTES + len(entries) + len(asked)
+        case _:
+            return 2 * _HEAD_BYTES

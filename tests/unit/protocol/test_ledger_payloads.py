@@ -1,0 +1,263 @@
+"""Payloads to 2 MiB: gathered chunk by chunk in any order, from others when one fails, and nobody blamed wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protocol.clock import SECOND
+from protocol.effects import LoadPayload, PayloadKept, StoreEvents
+from protocol.errors import Reason, RemoteProtocolError
+from protocol.inputs import PayloadLoaded
+from protocol.ledger.payloads import chunk_count
+from protocol.ledger.values import LedgerConfig
+from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX, PAYLOAD_BYTES_MAX
+from protocol.rng import Rng
+from protocol.wire.events import FOR_SELF, Chunk, EventMessage, EventRecord, WantPayload
+from tests.unit.protocol.ledger_rig import ADA, BOB, CYD, DAY, SALT, Author, Hub, Net
+from tests.unit.protocol.people import person
+
+
+def content_of(size: int) -> bytes:
+    """Bytes of which no two chunks are alike."""
+    return b"".join(number.to_bytes(4, "big") for number in range(-(-size // 4)))[:size]
+
+
+def wanting(size: int, **more: object) -> tuple[Hub, EventRecord, bytes]:
+    """Bob, who has an event of Ada's and lacks its payload; Cyd is his only neighbor."""
+    bob = Hub(BOB, **more)  # type: ignore[arg-type]
+    bob.meet(ADA)
+    bob.do(bob.ledger.link_up(CYD.author, 0))
+    bob.sent.clear()
+    ada, content = Author(ADA), content_of(size)
+    event = ada.event(77, content)
+    bob.hears(CYD.author, ada.message(event, whole=False))
+    return bob, event, content
+
+
+def chunk(event: EventRecord, content: bytes, index: int) -> Chunk:
+    """One chunk as it should be."""
+    return Chunk(event.id, index, SALT, content[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES])
+
+
+def questions(hub: Hub) -> list[WantPayload]:
+    """What was asked, and forget it."""
+    asked = [message for _, message in hub.sent if isinstance(message, WantPayload)]
+    hub.sent.clear()
+    return asked
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 300_000, PAYLOAD_BYTES_MAX])
+def test_a_payload_is_gathered_whatever_order_its_chunks_come_in(size: int) -> None:
+    bob, event, content = wanting(size)
+    rng = Rng(size)
+    while asked := questions(bob):
+        (question,) = asked
+        assert question.count <= CHUNKS_ASKED_MAX
+        indices = list(range(question.first, question.first + question.count))
+        rng.shuffle(indices)
+        for index in indices:
+            bob.hears(CYD.author, chunk(event, content, index))
+    assert bob.held(ADA.author) == [event.id]
+    assert bob.of(PayloadKept) == [PayloadKept(event)]
+    stored = bob.disk.events[event.id].payload
+    assert stored is not None
+    assert stored.content == content
+    assert bob.ledger.wanted_payloads() == []
+
+
+def test_two_hubs_bring_a_long_story_across_a_link() -> None:
+    ada, bob = Hub(ADA), Hub(BOB)
+    net = Net(ada, bob)
+    net.link(ada, bob)
+    ada.write(77, content_of(PAYLOAD_BYTES_MAX))
+    net.run(5 * SECOND)
+    assert bob.held(ADA.author) == [event.id for event in ada.events()]
+
+
+def test_what_was_not_asked_for_is_refused() -> None:
+    bob, event, content = wanting(10 * CHUNK_BYTES)
+    for message in (
+        chunk(event, content, 9),
+        replace(chunk(event, content, 0), event=Author(ADA).story("other").id),
+    ):
+        bob.hears(CYD.author, message)
+    bob.hears(BOB.author, chunk(event, content, 0))
+    bob.hears(CYD.author, chunk(event, content, 0))
+    bob.hears(CYD.author, chunk(event, content, 0))
+    assert bob.refusals() == [Reason.PAYLOAD_UNWANTED] * 4
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"data": bytes(CHUNK_BYTES - 1)},
+        {"data": bytes(CHUNK_BYTES)},
+        {"salt": bytes(16)},
+    ],
+)
+def test_a_wrong_payload_from_one_peer_is_that_peers_fault(wrong: dict[str, bytes]) -> None:
+    bob, event, content = wanting(CHUNK_BYTES)
+    with pytest.raises(RemoteProtocolError) as refused:
+        bob.ledger.receive(CYD.author, replace(chunk(event, content, 0), **wrong), bob.now)  # type: ignore[arg-type]
+    assert refused.value.reason is Reason.PAYLOAD_MISMATCH
+    bob.sent.clear()
+    bob.do(bob.ledger.link_up(ADA.author, bob.now))
+    assert [peer for peer, message in bob.sent if isinstance(message, WantPayload)] == [ADA.author]
+    bob.hears(ADA.author, chunk(event, content, 0))
+    assert bob.held(ADA.author) == [event.id]
+
+
+def test_a_wrong_payload_of_which_several_brought_parts_blames_nobody_and_is_gathered_again() -> None:
+    bob, event, content = wanting(5 * CHUNK_BYTES)
+    for index in range(4):
+        bob.hears(CYD.author, chunk(event, bytes(len(content)), index))
+    bob.do(bob.ledger.link_up(ADA.author, bob.now))
+    bob.do(bob.ledger.link_down(CYD.author, bob.now))
+    bob.do(bob.ledger.timer(bob.now))
+    questions(bob)
+    bob.hears(ADA.author, chunk(event, content, 4))
+    while asked := questions(bob):
+        for index in range(asked[0].first, asked[0].first + asked[0].count):
+            bob.hears(ADA.author, chunk(event, content, index))
+    assert bob.held(ADA.author) == [event.id]
+
+
+def test_a_peer_that_lacks_it_or_stalls_is_followed_by_another_and_all_are_asked_again_later() -> None:
+    bob, event, content = wanting(10)
+    bob.do(bob.ledger.link_up(ADA.author, 0))
+    questions(bob)
+    bob.hears(CYD.author, Chunk(event.id, 0, SALT, None))
+    assert [peer for peer, message in bob.sent if isinstance(message, WantPayload)] == [ADA.author]
+    bob.sent.clear()
+    bob.pass_time(4 * SECOND)
+    assert questions(bob) == [], "ada has stalled, and everybody was asked"
+    bob.pass_time(15 * SECOND)
+    assert len(questions(bob)) >= 1
+    bob.do(bob.ledger.link_down(ADA.author, bob.now))
+    bob.do(bob.ledger.timer(bob.now))
+    questions(bob)
+    for _ in range(15):
+        bob.pass_time(bob.now + SECOND)
+        if questions(bob):
+            break
+    bob.hears(CYD.author, chunk(event, content, 0))
+    assert bob.held(ADA.author) == [event.id]
+
+
+def test_whoever_says_that_it_has_it_is_asked_first() -> None:
+    bob, event, _ = wanting(10)
+    bob.hears(CYD.author, Chunk(event.id, 0, SALT, None))
+    others = [person(number).author for number in range(40, 45)]
+    for other in others:
+        bob.do(bob.ledger.link_up(other, bob.now))
+    bob.sent.clear()
+    bob.do(bob.ledger.offered(others[3], event.id, bob.now))
+    assert [peer for peer, message in bob.sent if isinstance(message, WantPayload)] == [others[3]]
+
+
+def test_only_a_few_payloads_are_gathered_at_once() -> None:
+    bob = Hub(BOB, config=LedgerConfig(assemblies_max=2))
+    bob.meet(ADA)
+    bob.do(bob.ledger.link_up(CYD.author, 0))
+    ada = Author(ADA)
+    for number in range(6):
+        bob.hears(CYD.author, ada.message(ada.story(f"{number}"), whole=False))
+    assert bob.ledger.statistics().assemblies == 2
+    assert bob.ledger.statistics().wanted == 6
+    assert len(questions(bob)) == 2
+
+
+def test_a_payload_withdrawn_while_it_is_gathered_is_not_taken() -> None:
+    bob = Hub(BOB)
+    bob.meet(ADA)
+    bob.do(bob.ledger.link_up(CYD.author, 0))
+    ada, content = Author(ADA), content_of(5 * CHUNK_BYTES)
+    event = ada.event(77, content)
+    bob.hears(CYD.author, ada.message(event, whole=False))
+    bob.hears(CYD.author, chunk(event, content, 0))
+    bob.hears(CYD.author, ada.message(ada.withdraw(event)))
+    assert bob.ledger.statistics().assemblies == 0
+    assert bob.ledger.wanted_payloads() == []
+    bob.hears(CYD.author, chunk(event, content, 1))
+    assert bob.refusals() == [Reason.PAYLOAD_UNWANTED]
+
+
+def test_a_payload_that_the_disk_refuses_is_wanted_again() -> None:
+    bob, event, content = wanting(10)
+    bob.full = True
+    bob.hears(CYD.author, chunk(event, content, 0))
+    assert bob.held(ADA.author) == []
+    assert bob.ledger.statistics().bytes == 0
+    bob.full = False
+    bob.pass_time(6 * SECOND)
+    bob.hears(CYD.author, chunk(event, content, 0))
+    assert bob.held(ADA.author) == [event.id]
+
+
+# --- serving ------------------------------------------------------------------------------------------------------
+
+
+def telling(text_bytes: int = 100_000, **more: int) -> tuple[Hub, EventRecord]:
+    """Ada, who has told something; Cyd is her neighbor."""
+    ada = Hub(ADA, utc_offset_ms=DAY * 1_000)
+    ada.do(ada.ledger.link_up(CYD.author, 0))
+    ada.write(77, content_of(text_bytes), **more)
+    ada.sent.clear()
+    ada.seen.clear()
+    return ada, ada.events()[0]
+
+
+def answers(hub: Hub, *messages: EventMessage) -> list[Chunk]:
+    """What is answered to these."""
+    for message in messages:
+        hub.hears(CYD.author, message)
+    said = [message for _, message in hub.sent if isinstance(message, Chunk)]
+    hub.sent.clear()
+    return said
+
+
+def test_chunks_are_served_as_far_as_there_are_so_many() -> None:
+    ada, event = telling(100_000)
+    assert chunk_count(100_000) == 4
+    assert answers(ada, WantPayload(event.id, 2, 4)) == [chunk(event, content_of(100_000), index) for index in (2, 3)]
+    assert answers(ada, WantPayload(event.id, 4, 1)) == [Chunk(event.id, 4, bytes(16), None)]
+
+
+def test_what_is_for_oneself_or_gone_or_unknown_is_not_there() -> None:
+    ada, event = telling(audience=FOR_SELF)
+    (answer,) = answers(ada, WantPayload(event.id, 0, 1))
+    assert answer.data is None
+    assert ada.of(LoadPayload) == []
+    other = Author(BOB).story()
+    assert answers(ada, WantPayload(other.id, 0, 1))[0].data is None
+    ada, event = telling(expires=DAY + 5)
+    assert answers(ada, WantPayload(event.id, 0, 1))[0].data is not None
+    ada.pass_time(10 * SECOND)
+    assert answers(ada, WantPayload(event.id, 0, 1))[0].data is None
+
+
+def test_what_was_withdrawn_while_the_store_read_it_does_not_leave() -> None:
+    ada, event = telling(10)
+    loaded = ada.load(LoadPayload(CYD.author, event.id, 0, 1))
+    taker = Author(ADA, event)
+    ada.hears(CYD.author, taker.message(taker.withdraw(event)))
+    ada.sent.clear()
+    ada.do(ada.ledger.payload_loaded(loaded, 0))
+    assert [message.data for _, message in ada.sent if isinstance(message, Chunk)] == [None]
+
+
+def test_a_store_that_has_lost_a_payload_says_so() -> None:
+    ada, event = telling(10)
+    ada.do(ada.ledger.payload_loaded(PayloadLoaded(CYD.author, event.id, 0, None, ()), 0))
+    assert ada.sent == [(CYD.author, Chunk(event.id, 0, bytes(16), None))]
+
+
+def test_a_neighbor_gets_so_many_chunks_a_second_and_no_more() -> None:
+    ada, event = telling(10)
+    for _ in range(200):
+        ada.hears(CYD.author, WantPayload(event.id, 0, 4))
+    assert len(ada.of(LoadPayload)) == LedgerConfig().pace_max // 4
+    assert ada.refusals() == [Reason.QUOTA_RATE] * (200 - LedgerConfig().pace_max // 4)
+    assert ada.of(StoreEvents) == []
