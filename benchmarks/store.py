@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -104,38 +105,42 @@ def bare(folder: Path, events: Sequence[StoredEvent], synchronous: str = "FULL")
         return len(events) / (time.perf_counter() - begin)
 
 
-class Hearing:
-    """The hub's side: at most so many events wait, and every one is answered well."""
+class Telling:
+    """The hub's side: keeps so many events waiting, and every one must be answered well."""
 
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self.room = trio.Semaphore(WAITING)
+    def __init__(self, events: Sequence[StoredEvent]) -> None:
+        self._events = enumerate(events)
+        self._left = len(events)
         self.done = trio.Event()
+        self.store: Store | None = None
+
+    def submit(self, count: int) -> None:
+        """Hand over the next ones, one event a batch."""
+        assert self.store is not None
+        for ticket, event in islice(self._events, count):
+            self.store.submit(StoreEvents(ticket, (event,)))
 
     def hear(self, answers: list[LedgerInput]) -> None:
-        """What the Node would be told."""
+        """What the Node would be told; for every answer the next event."""
         for answer in answers:
             if not isinstance(answer, Stored):
                 raise MeshError(f"not stored: {answer}")
-            self.room.release()
         self._left -= len(answers)
+        self.submit(len(answers))
         if not self._left:
             self.done.set()
 
 
 async def ours(folder: Path, events: Sequence[StoredEvent], group_events: int, late_ms: list[float]) -> float:
     """Events a second from ``submit`` of the first to the answer for the last."""
-    hearing = Hearing(len(events))
+    telling = Telling(events)
     async with trio.open_nursery() as nursery:
-        store = Store(folder, MESH.mesh_id, hearing.hear, group_events=group_events)
+        store = telling.store = Store(folder, MESH.mesh_id, telling.hear, group_events=group_events)
         nursery.start_soon(store.run)
         nursery.start_soon(_watch, late_ms)
-        await trio.sleep(0)
         begin = time.perf_counter()
-        for ticket, event in enumerate(events):
-            await hearing.room.acquire()
-            store.submit(StoreEvents(ticket, (event,)))
-        await hearing.done.wait()
+        telling.submit(WAITING)
+        await telling.done.wait()
         took = time.perf_counter() - begin
         nursery.cancel_scope.cancel()
     return len(events) / took

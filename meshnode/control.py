@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from meshnode import view
+from meshnode import stories, view
 from meshnode.transport.tcp import SCARCE
 from protocol.errors import StoreError
 
@@ -78,12 +78,12 @@ async def _serve(hub: Hub, stream: trio.SocketStream, limit: trio.CapacityLimite
                         return
                     buffer += chunk
                 line, _, buffer = buffer.partition(b"\n")
-                await stream.send_all(json.dumps(answer(hub, line)).encode() + b"\n")
+                await stream.send_all(json.dumps(await answer(hub, line)).encode() + b"\n")
         except trio.BrokenResourceError:
             return
 
 
-def answer(hub: Hub, line: bytes) -> dict[str, object]:
+async def answer(hub: Hub, line: bytes) -> dict[str, object]:
     """The answer to one request line; never raises."""
     try:
         request = json.loads(line)
@@ -94,6 +94,8 @@ def answer(hub: Hub, line: bytes) -> dict[str, object]:
     command = request.get("cmd")
     if command == "status":
         return view.status(hub)
+    if isinstance(command, str) and command.startswith("story."):
+        return await stories.answer(hub, command, request)
     if isinstance(command, str) and command.startswith("lab."):
         return _lab(hub, command, request)
     return {"error": f"unknown command {str(command)[:64]!r}"}

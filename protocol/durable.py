@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from protocol.clock import Instant
+from protocol.clock import Instant, hlc_utc_ms
 from protocol.crypto import Verifier, digest
 from protocol.effects import Disconnect, Drop, Effect, Emit, KeepKeyState, LoadPayload, SetTimer, StoreEvents
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
@@ -32,7 +32,7 @@ from protocol.reconcile import values as reconcile_say
 from protocol.reconcile.reconciler import Reconciler
 from protocol.reconcile.values import ReconcileConfig
 from protocol.rng import Rng
-from protocol.statistics import DurableStatistics
+from protocol.statistics import DurableStatistics, EventStatistics
 from protocol.wire import events as wire
 from protocol.wire.codec import encode
 from protocol.wire.events import EventMessage
@@ -323,6 +323,15 @@ class Durable:
         return effects
 
     # --- what outsiders see -----------------------------------------------------------------------------------------
+
+    def of_kind(self, kind: int) -> tuple[EventStatistics, ...]:
+        """All stored events of a kind."""
+        return tuple(
+            EventStatistics(
+                event.id, event.author, kind, hlc_utc_ms(event.hlc) or None, event.audience, event.expires, state
+            )
+            for event, state in self.ledger.of_kind(kind)
+        )
 
     def statistics(self, now: Instant) -> DurableStatistics:
         """An immutable picture."""

@@ -54,7 +54,7 @@ from protocol.port import Outbox, Port, link_statistics
 from protocol.reception import Reception
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
-from protocol.statistics import NodeStatistics, OpinionStatistics
+from protocol.statistics import EventStatistics, NodeStatistics, OpinionStatistics
 from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
 from protocol.wire.records import VectorRecord
@@ -353,6 +353,10 @@ class Node:
         ).reason
 
     # --- what outsiders see -------------------------------------------------------------------------------------
+
+    def of_kind(self, kind: int) -> tuple[EventStatistics, ...]:
+        """All durable events of a kind that are stored here, in author order."""
+        return self._durable.of_kind(kind)
 
     def statistics(self, now: Instant) -> NodeStatistics:
         """An immutable picture of everything this hub knows at ``now``."""

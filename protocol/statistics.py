@@ -117,6 +117,20 @@ class DurableStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class EventStatistics:
+    """A durable event. ``utc_ms`` None: its author had no date. ``state`` is of its payload: ``here``, ``missing`` (it
+    has not come yet), ``private`` (it is for its author's hub only), ``erased`` (withdrawn or expired)."""
+
+    event: EventId
+    author: AuthorId
+    kind: int
+    utc_ms: int | None
+    audience: int
+    expires: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatistics:
     """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
 

@@ -262,6 +262,70 @@ def verify(config_path: Path | None, state_dir: Path | None, as_json: bool, file
     sys.exit(verify_command(place, file, as_json=as_json))
 
 
+@main.group()
+def story() -> None:
+    """What people tell: stories that last, spread through the mesh, and can be taken back."""
+
+
+@story.command("tell")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("text", required=False)
+@click.option("--language", default="", help="The language of the words, as a BCP 47 tag such as de or pt-BR.")
+@click.option("--for", "audience", type=click.Choice(["mesh", "self", "circle"]), default="mesh", help="Who may read it.")
+@click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Erase the words after so many days.")
+def story_tell(
+    config_path: Path | None,
+    state_dir: Path | None,
+    as_json: bool,
+    text: str | None,
+    language: str,
+    audience: str,
+    days: float | None,
+) -> None:
+    """Tell a story (TEXT, or standard input); returns when it is signed and on the disk."""
+    from meshnode.cli.story import tell_command
+
+    place = _state_dir(config_path, state_dir)
+    tell_command(place, text, language=language, audience=audience, days=days, as_json=as_json)
+
+
+@story.command("list")
+@_CONFIG
+@_STATE
+@_JSON
+def story_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """The stories that this hub knows of, oldest first."""
+    from meshnode.cli.story import list_command
+
+    list_command(_state_dir(config_path, state_dir), as_json=as_json)
+
+
+@story.command("show")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("event")
+def story_show(config_path: Path | None, state_dir: Path | None, as_json: bool, event: str) -> None:
+    """One story, whole; EVENT is the beginning of its id."""
+    from meshnode.cli.story import show_command
+
+    show_command(_state_dir(config_path, state_dir), event, as_json=as_json)
+
+
+@story.command("withdraw")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("event")
+def story_withdraw(config_path: Path | None, state_dir: Path | None, as_json: bool, event: str) -> None:
+    """Take a story of your own back: its words are erased on every hub that hears of it."""
+    from meshnode.cli.story import withdraw_command
+
+    withdraw_command(_state_dir(config_path, state_dir), event, as_json=as_json)
+
+
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 from protocol.effects import LoadPayload, StoreEvents
@@ -20,10 +19,10 @@ from protocol.wire.events import Payload, StoredEvent
 
 RESTORED: Final = "restored"
 
-ROWS_AT_ONCE: Final = 32
-"""Rows in one statement. The sqlite3 module lets other threads run while a statement does; with a statement for each
-row it takes the interpreter back every few microseconds, and the hub's loop, which wakes more slowly, stands still."""
-
+_ADD_EVENT: Final = (
+    "INSERT INTO events (id, author, seq, indexed, signed, sig) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_ADD_PAYLOAD: Final = "INSERT INTO payloads (event, salt, content) VALUES (?, ?, ?) ON CONFLICT (event) DO NOTHING"
 _ERASE: Final = "UPDATE payloads SET event = NULL, salt = NULL, content = NULL WHERE event = ?"
 _FORGET: Final = "DELETE FROM events WHERE id = ?"
 _ADD_FORK: Final = "INSERT INTO forks (proof) VALUES (?) ON CONFLICT (proof) DO NOTHING"
@@ -71,29 +70,9 @@ def apply_batches(connection: sqlite3.Connection, batches: Sequence[Batch]) -> b
     return erased
 
 
-class _Insert:
-    """Adds rows of one table, as many as possible with one statement; one that is there already is left alone."""
-
-    def __init__(self, table: str, columns: tuple[str, ...], key: str) -> None:
-        head, tail = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ", f" ON CONFLICT ({key}) DO NOTHING"
-        row = f"({', '.join('?' * len(columns))})"
-        self._one = f"{head}{row}{tail}"
-        self._many = f"{head}{', '.join([row] * ROWS_AT_ONCE)}{tail}"
-
-    def __call__(self, connection: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        for first in range(0, whole, ROWS_AT_ONCE):
-            connection.execute(self._many, list(chain.from_iterable(rows[first : first + ROWS_AT_ONCE])))
-        connection.executemany(self._one, rows[whole:])
-
-
-_add_events: Final = _Insert("events", ("id", "author", "seq", "indexed", "signed", "sig"), "id")
-_add_payloads: Final = _Insert("payloads", ("event", "salt", "content"), "event")
-
-
 def _add(connection: sqlite3.Connection, events: list[tuple[object, ...]], payloads: list[tuple[object, ...]]) -> None:
-    _add_events(connection, events)
-    _add_payloads(connection, payloads)
+    connection.executemany(_ADD_EVENT, events)
+    connection.executemany(_ADD_PAYLOAD, payloads)
     events.clear()
     payloads.clear()
 

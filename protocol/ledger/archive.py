@@ -102,6 +102,14 @@ class Archive:
         """Whether the payload is here and may be shown or given now; an end that cannot be judged has come."""
         return entry.held and not self.is_gone(entry) and (entry.event.expires == 0 or self.utc_s is not None)
 
+    def payload_state(self, entry: Entry) -> str:
+        """What :class:`~protocol.statistics.EventStatistics` says of it."""
+        if self.is_gone(entry):
+            return "erased"
+        if self.may_show(entry):
+            return "here"
+        return "missing" if entry.event.audience == FOR_MESH else "private"
+
     def may_give(self, entry: Entry) -> bool:
         """Whether a neighbor may have the payload."""
         return self.may_show(entry) and entry.event.audience == FOR_MESH

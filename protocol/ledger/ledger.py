@@ -401,6 +401,15 @@ class Ledger:
         """Whether the payload of an event is here and may be shown now."""
         return self._archive.may_show(entry)
 
+    def of_kind(self, kind: int) -> list[tuple[EventRecord, str]]:
+        """All events of a kind that are stored, in author order, and how it stands with each one's payload."""
+        found = []
+        for author in sorted(self._archive.chains):
+            for entry in self.entries(author):
+                if entry.event.kind == kind and entry.stored:
+                    found.append((entry.event, self._archive.payload_state(entry)))
+        return found
+
     def has_forked(self, author: AuthorId) -> bool:
         """Whether there is a proof, and the author has not yet brought its branches together again."""
         return self._intake.forks.get(author) is not None and len(self._archive.chain(author).heads()) != 1

@@ -34,7 +34,7 @@ from protocol.rng import Rng
 from protocol.wire.reconciling import SALT_BYTES, Entry, ReconcileMessage, ReconOpen
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: each message puts its end off
 class _Session:
     machine: Opening | Answering
     ends: Instant
@@ -43,12 +43,12 @@ class _Session:
     """Or if nothing comes until then."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: sessions come and go
 class _Peer:
     session: _Session | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: it is what has happened so far
 class _Record:
     """What is remembered of a peer beyond its link: sessions that came to nothing, the frontier after the last one in
     which it claimed to hold what we do not, and when it was answered."""

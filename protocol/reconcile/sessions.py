@@ -52,7 +52,7 @@ class Stage(Enum):
     DONE = 4
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """What a message leads to: messages to send, and packed entries that the other side holds and we do not."""
 

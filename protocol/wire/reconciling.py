@@ -1,7 +1,7 @@
 """The messages by which two neighbors find out what the other holds and they do not (docs/protocol.md, "Reconciling"):
 types 35 to 40.
 
-Sources: Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation" (SIGCOMM 2024) for the symbols. Lists of things
+Source: Yang, Gilad, Alizadeh, "Practical Rateless Set Reconciliation" (SIGCOMM 2024) for the symbols. Lists of things
 of one size travel packed in one byte string, because a thousand msgpack headers would cost more than the symbols.
 """
 

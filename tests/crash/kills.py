@@ -31,7 +31,7 @@ from protocol.rng import Rng
 from protocol.wire.events import StoredEvent
 from tests.crash.script import CANARY_BYTES, MESH, SIZES, Speaker, readable
 
-LIVES: Final = 20
+LIVES: Final = 10
 SPEAKERS: Final = 3
 UNACKNOWLEDGED_MAX: Final = 48
 WORDS_MAX: Final = 120

@@ -1,0 +1,191 @@
+"""Stories as this hub's person handles them: tell, list, show, withdraw (the control socket and ``meshnode story``).
+
+The Node says which stories are held and which may be shown; their words are read from the store only when asked for.
+Invariant: a story is said to be told only when it is signed and on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from meshnode.entropy import entropy
+from meshnode.storage.database import open_for_reading
+from protocol.effects import Event, EventWritten, WriteRefused
+from protocol.errors import ConfigError, DecodeError, StoreError
+from protocol.ids import EventId
+from protocol.inputs import WriteEvent
+from protocol.ledger.contents import Story, decode_story, encode_story, encode_withdrawal
+from protocol.limits import SALT_BYTES
+from protocol.statistics import EventStatistics
+from protocol.wire.events import FOR_MESH, FOR_SELF, STORY, WITHDRAWAL
+
+if TYPE_CHECKING:
+    from meshnode.daemon import Hub
+
+AUDIENCES: Final = {"mesh": FOR_MESH, "self": FOR_SELF}
+WAIT_S: Final = 30.0
+"""Longer than a hub that was started again asks others for its own last word before it signs."""
+DAY_S: Final = 86_400
+ID_DIGITS_MIN: Final = 4
+LISTED_MAX: Final = 1_000
+
+
+class Refused(Exception):
+    """A request was not done; the message is for the person who made it."""
+
+
+class Pen:
+    """Gives every write a number, and tells whoever waits for it how it ended."""
+
+    def __init__(self, feed: Callable[[WriteEvent], object]) -> None:
+        self._feed = feed
+        self._count = 0
+        self._waiting: dict[int, trio.MemorySendChannel[EventWritten | WriteRefused]] = {}
+
+    def observe(self, event: Event) -> None:
+        """Listen to the Node's news."""
+        if isinstance(event, EventWritten | WriteRefused):
+            waiting = self._waiting.pop(event.request, None)
+            if waiting is not None:
+                waiting.send_nowait(event)
+
+    async def write(self, kind: int, content: bytes, *, audience: int = FOR_MESH, expires: int = 0) -> EventId:
+        """Add an event to this hub's own chain; returns when it is on the disk.
+
+        Raises:
+            Refused: it was not added, or nothing is known of it after ``WAIT_S``.
+        """
+        self._count += 1
+        request = self._count
+        answered, answer = trio.open_memory_channel[EventWritten | WriteRefused](1)
+        self._waiting[request] = answered
+        try:
+            self._feed(WriteEvent(request, kind, entropy(SALT_BYTES), content, audience, expires))
+            with trio.fail_after(WAIT_S):
+                ended = await answer.receive()
+        except trio.TooSlowError:
+            raise Refused(
+                "nothing is stored yet: this hub still asks others for its own last word, or its disk is busy; "
+                "look with `meshnode story list` before telling it again"
+            ) from None
+        finally:
+            self._waiting.pop(request, None)
+        if isinstance(ended, WriteRefused):
+            raise Refused(ended.detail or ended.reason.value)
+        return ended.event.id
+
+
+async def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, object]:
+    """The answer to one request whose command begins with ``story.``."""
+    try:
+        match command:
+            case "story.tell":
+                return await _tell(hub, request)
+            case "story.list":
+                return await _list(hub)
+            case "story.show":
+                return await _show(hub, request)
+            case "story.withdraw":
+                return await _withdraw(hub, request)
+    except (Refused, ConfigError, StoreError) as fault:
+        return {"error": str(fault)}
+    return {"error": f"unknown command {command[:64]!r}"}
+
+
+async def _tell(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    text, language = request.get("text"), request.get("language", "")
+    audience, days = request.get("audience", "mesh"), request.get("days")
+    if not isinstance(text, str) or not isinstance(language, str):
+        raise Refused("story.tell needs texts 'text' and 'language'")
+    if audience == "circle":
+        raise Refused("there are no circles yet: choose 'mesh' or 'self'")
+    if not isinstance(audience, str) or audience not in AUDIENCES:
+        raise Refused("a story is for 'mesh' or 'self'")
+    content = encode_story(Story(text, language))
+    name = await hub.pen.write(STORY, content, audience=AUDIENCES[audience], expires=_expires(hub, days))
+    return {"event": name.hex(), "audience": audience}
+
+
+def _expires(hub: Hub, days: object) -> int:
+    if days is None:
+        return 0
+    if not isinstance(days, int | float) or not 0 < days <= 36_500:
+        raise Refused("'days' is a number above 0, at most 36500")
+    utc_ms = hub.utc_ms()
+    if utc_ms is None:
+        raise Refused("this hub does not know the date, so it cannot say when a story ends")
+    return utc_ms // 1_000 + round(days * DAY_S)
+
+
+async def _list(hub: Hub) -> dict[str, object]:
+    held = sorted(hub.told(STORY), key=lambda one: (one.utc_ms or 0, one.event))[-LISTED_MAX:]
+    words = await _words(hub.store.path, [one.event for one in held if one.state == "here"])
+    return {"stories": [_line(one, words.get(one.event), hub) for one in held]}
+
+
+async def _show(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    one = _find(hub, request)
+    words = await _words(hub.store.path, [one.event]) if one.state == "here" else {}
+    return {"story": _line(one, words.get(one.event), hub)}
+
+
+async def _withdraw(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    one = _find(hub, request)
+    if one.author != hub.opened.identity.author:
+        raise Refused("only who has told a story can withdraw it")
+    if one.state == "erased":
+        raise Refused("it was withdrawn already, or has expired")
+    await hub.pen.write(WITHDRAWAL, encode_withdrawal((one.event,)))
+    return {"withdrawn": one.event.hex()}
+
+
+def _find(hub: Hub, request: dict[str, object]) -> EventStatistics:
+    wanted = request.get("event")
+    if not isinstance(wanted, str) or len(wanted) < ID_DIGITS_MIN:
+        raise Refused(f"name a story by at least {ID_DIGITS_MIN} digits of its id")
+    found = [one for one in hub.told(STORY) if one.event.hex().startswith(wanted.lower())]
+    if not found:
+        raise Refused(f"no story begins with {wanted[:64]!r}")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} stories begin with {wanted[:64]!r}: give more digits")
+    return found[0]
+
+
+def _line(one: EventStatistics, words: Story | None, hub: Hub) -> dict[str, object]:
+    audiences = {number: name for name, number in AUDIENCES.items()}
+    return {
+        "event": one.event.hex(),
+        "author": one.author.hex(),
+        "own": one.author == hub.opened.identity.author,
+        "utc_ms": one.utc_ms,
+        "audience": audiences.get(one.audience, str(one.audience)),
+        "expires_utc_s": one.expires or None,
+        "state": one.state,
+        "language": None if words is None else words.language,
+        "text": None if words is None else words.text,
+    }
+
+
+async def _words(path: Path, names: list[EventId]) -> dict[EventId, Story]:
+    return await trio.to_thread.run_sync(_read_words, path, names) if names else {}
+
+
+def _read_words(path: Path, names: list[EventId]) -> dict[EventId, Story]:
+    found: dict[EventId, Story] = {}
+    try:
+        with closing(open_for_reading(path)) as connection:
+            for name in names:
+                row = connection.execute("SELECT content FROM payloads WHERE event = ?", (name,)).fetchone()
+                if row is not None and row[0] is not None:
+                    found[name] = decode_story(row[0])
+    except sqlite3.Error as fault:
+        raise StoreError(f"the stories could not be read: {fault}") from fault
+    except DecodeError as fault:
+        raise StoreError(f"a story could not be read: {fault}") from fault
+    return found
