@@ -1,6 +1,6 @@
 """The control socket: a Unix socket that only this hub's owner can open, one JSON object a line each way.
 
-Invariants: a request has at most 64 KiB; an unknown or malformed one gets an error object and costs nothing else.
+Invariants: a request has at most 4 MiB; an unknown or malformed one gets an error object and costs nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from protocol.errors import StoreError
 if TYPE_CHECKING:
     from meshnode.daemon import Hub
 
-REQUEST_BYTES_MAX = 65_536
+REQUEST_BYTES_MAX = 4 << 20
+"""A story of two megabytes, escaped; only the owner can open the socket."""
 PATH_BYTES_MAX = 107
 CLIENTS_MAX = 16
 

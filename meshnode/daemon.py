@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
@@ -30,6 +30,7 @@ from meshnode.observe import Events, say
 from meshnode.recorder import Recorder
 from meshnode.sensing.source import run_sensing
 from meshnode.storage.store import Store
+from meshnode.stories import Pen
 from meshnode.transport.admission import Admission
 from meshnode.transport.base import Transport
 from meshnode.transport.greeting import Greeted, greet
@@ -63,7 +64,7 @@ from protocol.inputs import (
 from protocol.limits import HANDSHAKE_US
 from protocol.link.handshake import Handshake
 from protocol.rng import Rng
-from protocol.statistics import NodeStatistics
+from protocol.statistics import EventStatistics, NodeStatistics
 from protocol.wire.joining import PeerRecord
 from protocol.wire.registry import BY_NAME
 
@@ -113,6 +114,15 @@ class Hub:
     mdns: MdnsHandle | None = None
     recorder: Recorder | None = None
     ready_us: int = 0
+    pen: Pen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pen = Pen(self.driver.feed)
+        self.events.listeners.append(self.pen.observe)
+
+    def told(self, kind: int) -> tuple[EventStatistics, ...]:
+        """The durable events of a kind that are stored here."""
+        return self.driver.node.of_kind(kind)
 
     def statistics(self) -> NodeStatistics:
         """The Node's picture now."""
@@ -137,7 +147,6 @@ class _Daemon:
         transport: Transport = options.transport if options.transport is not None else Tcp()
         self._transport = transport if lab is None else LabTransport(transport, lab)
         self._store = store = Store(state.path, mesh_id, self._stored)
-        store.know(opened.identity.author, opened.identity.key_state.encoded)
         nursery.start_soon(store.run)
         target = config.peers.max_links
         node_config = options.node or NodeConfig(
@@ -152,6 +161,7 @@ class _Daemon:
             store_boot=self._raise_boot,
             store_key_state=self._store_key_state,
             store_peers=self._store_peers,
+            keep_key_state=store.know,
             store_events=store.submit,
             load_payload=store.load,
             observe=events.observe,
@@ -171,21 +181,12 @@ class _Daemon:
         self.hub.driver.feed_in_turn(*answers)
 
     def _store_key_state(self, author: AuthorId, encoded: bytes) -> None:
-        self._store.know(author, encoded)
         self._key_states.pop(author, None)
         self._key_states[author] = encoded
         if len(self._key_states) > KEY_STATES_MAX:
             del self._key_states[next(iter(self._key_states))]
         self._key_states_changed.set()
         say("rotation", f"{author[:5].hex()} has a new key", author=author.hex())
-
-    def _known_keys(self) -> tuple[bytes, ...]:
-        """Others' key states from both places where they are kept; a longer one has more rotations."""
-        own = self.hub.opened.identity.author
-        known = {author: encoded for author, encoded in self._store.key_states.items() if author != own}
-        for author, encoded in self._key_states.items():
-            known[author] = max(known.get(author, b""), encoded, key=len)
-        return tuple(known.values())
 
     def _store_peers(self, peers: tuple[PeerRecord, ...]) -> None:
         try:
@@ -339,7 +340,8 @@ class _Daemon:
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
-        hub.driver.feed(Started(boot, self._known_keys(), hub.addresses, met, self._store.take_ledger()))
+        ledger = replace(self._store.take_ledger(), key_states=tuple(self._store.key_states.values()))
+        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         if self.poller is not None:

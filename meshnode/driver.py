@@ -24,6 +24,7 @@ from protocol.effects import (
     Effect,
     Emit,
     Event,
+    KeepKeyState,
     LoadPayload,
     RareEffect,
     Send,
@@ -57,6 +58,7 @@ class Driver:
         store_boot: Callable[[int], None],
         store_key_state: Callable[[AuthorId, bytes], None],
         store_peers: Callable[[tuple[PeerRecord, ...]], None],
+        keep_key_state: Callable[[AuthorId, bytes], None],
         store_events: Callable[[StoreEvents], None],
         load_payload: Callable[[LoadPayload], None],
         observe: Callable[[Event], None],
@@ -69,6 +71,7 @@ class Driver:
         self._store_boot = store_boot
         self._store_key_state = store_key_state
         self._store_peers = store_peers
+        self._keep_key_state = keep_key_state
         self._store_events = store_events
         self._load_payload = load_payload
         self._observe = observe
@@ -161,6 +164,8 @@ class Driver:
                 self._store_key_state(author, encoded)
             case StorePeers(peers):
                 self._store_peers(peers)
+            case KeepKeyState(author, encoded):
+                self._keep_key_state(author, encoded)
             case StoreEvents():
                 self._store_events(effect)
             case LoadPayload():

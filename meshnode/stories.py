@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from meshnode.clock import utc_ms
 from meshnode.entropy import entropy
 from meshnode.storage.database import open_for_reading
 from protocol.effects import Event, EventWritten, WriteRefused
@@ -93,9 +94,10 @@ async def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str
                 return await _show(hub, request)
             case "story.withdraw":
                 return await _withdraw(hub, request)
+            case _:
+                return {"error": f"unknown command {command[:64]!r}"}
     except (Refused, ConfigError, StoreError) as fault:
         return {"error": str(fault)}
-    return {"error": f"unknown command {command[:64]!r}"}
 
 
 async def _tell(hub: Hub, request: dict[str, object]) -> dict[str, object]:
@@ -117,10 +119,9 @@ def _expires(hub: Hub, days: object) -> int:
         return 0
     if not isinstance(days, int | float) or not 0 < days <= 36_500:
         raise Refused("'days' is a number above 0, at most 36500")
-    utc_ms = hub.utc_ms()
-    if utc_ms is None:
+    if not hub.statistics().date_known:
         raise Refused("this hub does not know the date, so it cannot say when a story ends")
-    return utc_ms // 1_000 + round(days * DAY_S)
+    return utc_ms() // 1_000 + round(days * DAY_S)
 
 
 async def _list(hub: Hub) -> dict[str, object]:

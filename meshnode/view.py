@@ -53,6 +53,7 @@ def status(hub: Hub) -> dict[str, object]:
         ],
         "known_peers": statistics.known_peers,
         "date_known": statistics.date_known,
+        "durable": asdict(statistics.durable),
         "store": {"ok": not hub.store.health, "why": hub.store.health},
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "counters": {

@@ -39,7 +39,7 @@ from protocol.wire.events import EventMessage
 from protocol.wire.messages import FlowMessage, Gossip, TreeMessage
 from protocol.wire.reconciling import Entry, ReconcileMessage
 
-DOMAIN_SECRET: Final = "trio.secret"
+DOMAIN_SECRET: Final = "trio.secret"  # noqa: S105 - a name, not the secret
 """Under it only one thing is ever signed, and its signature never leaves: a secret that needs no place on the disk."""
 TIMERS: Final = frozenset({tree.TIMER, ledger_say.TIMER, reconcile_say.TIMER})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from protocol.clock import Duration, Instant
 from protocol.collective.aggregate import Crowd
-from protocol.ids import AuthorId, LinkId
+from protocol.ids import AuthorId, EventId, LinkId
 
 
 @dataclass(frozen=True, slots=True)

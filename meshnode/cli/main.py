@@ -273,7 +273,9 @@ def story() -> None:
 @_JSON
 @click.argument("text", required=False)
 @click.option("--language", default="", help="The language of the words, as a BCP 47 tag such as de or pt-BR.")
-@click.option("--for", "audience", type=click.Choice(["mesh", "self", "circle"]), default="mesh", help="Who may read it.")
+@click.option(
+    "--for", "audience", type=click.Choice(["mesh", "self", "circle"]), default="mesh", help="Who may read it."
+)
 @click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Erase the words after so many days.")
 def story_tell(
     config_path: Path | None,

@@ -70,6 +70,13 @@ def status_text(status: dict[str, Any]) -> str:
     lines.append(
         f"{sum(link['state'] == 'open' for link in links)} links, {len(status['exiles'])} lost and being dialled"
     )
+    durable = status["durable"]
+    lines.append(
+        f"{durable['events']} durable events of {durable['authors']} authors"
+        + (f", {durable['wanted']} payloads still to come" if durable["wanted"] else "")
+        + ("; asking others for our own last word before anything new is signed" if durable["guarded"] else "")
+        + ("" if status["store"]["ok"] else f"; nothing can be stored: {status['store']['why']}")
+    )
     refused = ", ".join(f"{reason} {count}" for reason, count in status["counters"]["dropped"].items())
     lines.append(f"refused: {refused or 'nothing'}")
     lines += [f"note: {notice}" for notice in status["notices"]]

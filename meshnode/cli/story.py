@@ -70,7 +70,9 @@ def withdraw_command(state_dir: Path, event: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    click.echo(f"withdrawn {str(answer['withdrawn'])[:10]}: its words are erased here, and on every hub that hears of it")
+    click.echo(
+        f"withdrawn {str(answer['withdrawn'])[:10]}: its words are erased here, and on every hub that hears of it"
+    )
 
 
 def _stories(answer: dict[str, object]) -> list[dict[str, Any]]:

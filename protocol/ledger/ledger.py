@@ -44,7 +44,7 @@ from protocol.ledger.values import (
 from protocol.limits import SALT_BYTES
 from protocol.rng import Rng
 from protocol.wire import events as wire
-from protocol.wire.events import AuthorHeads, Event, EventMessage, WantEvents, decode_event
+from protocol.wire.events import AuthorHeads, Event, EventMessage, EventRecord, WantEvents, decode_event
 
 URGENT_DEPTH = 8
 """How far back a head is looked through: what is older than that has had its time to be urgent."""
@@ -405,9 +405,8 @@ class Ledger:
         """All events of a kind that are stored, in author order, and how it stands with each one's payload."""
         found = []
         for author in sorted(self._archive.chains):
-            for entry in self.entries(author):
-                if entry.event.kind == kind and entry.stored:
-                    found.append((entry.event, self._archive.payload_state(entry)))
+            held = (entry for entry in self.entries(author) if entry.event.kind == kind and entry.stored)
+            found += [(entry.event, self._archive.payload_state(entry)) for entry in held]
         return found
 
     def has_forked(self, author: AuthorId) -> bool:

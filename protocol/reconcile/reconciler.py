@@ -115,6 +115,7 @@ class Reconciler:
 
     def fruitless(self, peer: AuthorId, now: Instant) -> list[ReconcileEffect]:
         """What ``peer`` said that it holds it did not give: ask it less often."""
+        self._record(peer).version = self.frontier.version
         return [self._strike(peer, Reason.RECONCILE_STALLED, "", now)]
 
     def timer(self, now: Instant) -> list[ReconcileEffect]:
@@ -227,6 +228,8 @@ class Reconciler:
         rest = min(self._config.strike_us_max, self._config.every_us << min(record.strikes, 32))
         record.strikes += 1
         record.until = now + rest
+        if reason is not Reason.RECONCILE_STALLED:
+            record.version = None
         self._soon.pop(peer, None)
         return Fault(peer, reason, detail)
 
@@ -235,8 +238,11 @@ class Reconciler:
         return max(self._config.rest_us, self._config.rest_entry_us * heads)
 
     def _may_ask(self, peer: AuthorId, now: Instant) -> bool:
+        """Whether it has no session and does not rest. Who merely stalls is asked again as soon as we have news:
+        two hubs of which one may not take what the other has would rest for long, and no news would pass."""
         record = self._records.get(peer)
-        return self._peers[peer].session is None and (record is None or now >= record.until)
+        rests = record is not None and now < record.until and record.version in (None, self.frontier.version)
+        return self._peers[peer].session is None and not rests
 
     def _go_on(self, now: Instant) -> list[ReconcileEffect]:
         """Begin the sessions that are due and have room, and say when to be woken."""

@@ -208,6 +208,15 @@ class Hub:
         return [entry.event.id for entry in self.ledger.entries(author) if entry.held]
 
 
+def reader(**more: object) -> Hub:
+    """Bob's hub, which knows Ada's key and has Cyd as a neighbor."""
+    bob = Hub(BOB, **more)  # type: ignore[arg-type]
+    bob.meet(ADA)
+    bob.do(bob.ledger.link_up(CYD.author, 0))
+    bob.sent.clear()
+    return bob
+
+
 class Net:
     """Hubs that are linked; every message goes through ``change`` and is handed over in order."""
 

@@ -30,6 +30,7 @@ from protocol.node import Node
 from protocol.rng import Rng
 from protocol.wire import messages as wire
 from protocol.wire.messages import encode_frame
+from protocol.wire.reconciling import ReconOpen
 from tests.unit.protocol.hub import START, Hub, closed, drops, news, sent, shown, timers
 from tests.unit.protocol.people import ANN, BEN, CAT, EVE, ME, MESH, Made, forged, keys, listening, vector
 
@@ -65,8 +66,9 @@ def test_started_is_the_first_input(input: Input) -> None:
 
 def test_started_comes_once_and_sets_the_tick() -> None:
     node = Node(MESH, ME, Rng(1))
-    (tick,) = node.handle(Started(1), START)
+    *_, tick = node.handle(Started(1), START)
     assert isinstance(tick, SetTimer)
+    assert tick.key == ("tick",)
     assert START < tick.at <= START + 1_200_000
     with pytest.raises(LocalProtocolError):
         node.handle(Started(2), START)
@@ -249,7 +251,7 @@ def test_an_idle_link_beats_about_once_a_second_and_pings_now_and_then() -> None
     said = sent(opened().advance(60 * SECOND), 1)
     kinds = [type(message) for message in said]
     assert 45 <= len(said) <= 75
-    assert set(kinds) == {wire.Beat, wire.Ping}
+    assert set(kinds) == {wire.Beat, wire.Ping, ReconOpen}, "and asks now and then whether the other holds the same"
     assert kinds.count(wire.Ping) == pytest.approx(len(said) / 10, abs=1)
 
 

@@ -257,6 +257,16 @@ def test_a_peer_that_did_not_give_what_it_said_is_left_alone() -> None:
     assert [at for at, (hub, _) in enumerate(pair.said) if hub == ADA] == opened
 
 
+def test_who_stalls_is_asked_again_as_soon_as_there_is_news_here() -> None:
+    pair = Pair(20, [], [entry(2_000)]).link().wait(600)
+    assert pair.hubs[ADA].statistics(pair.now).resting == 1
+    pair.said.clear()
+    pair.hubs[ADA].changed([entry(3)], [(entry(3, 1), False)])
+    pair.wait(26)
+    assert any(hub == ADA and isinstance(message, wire.ReconOpen) for hub, message in pair.said)
+    assert entry(3, 1) in pair.learned[BEN]
+
+
 def test_salts_differ_from_session_to_session() -> None:
     pair = Pair(10).link().wait(200)
     salts = [message.mark[:8] for _, message in pair.said if isinstance(message, wire.ReconOpen)]
