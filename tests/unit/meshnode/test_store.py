@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ class Run:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path):  # type: ignore[no-untyped-def]
+async def running(folder: Path) -> AsyncIterator[Run]:
     folder.mkdir(mode=0o700, exist_ok=True)
     async with trio.open_nursery() as nursery:
         run = Run(folder)
