@@ -52,6 +52,7 @@ def status(hub: Hub) -> dict[str, object]:
             for line in statistics.opinions
         ],
         "known_peers": statistics.known_peers,
+        "coverage": asdict(statistics.coverage),
         "date_known": statistics.date_known,
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "counters": {
@@ -158,4 +159,5 @@ def link(line: LinkStatistics) -> dict[str, object]:
         "agent": line.agent,
         "waiting": line.waiting,
         "lazy": line.lazy,
+        "neighbors": [peer.hex() for peer in line.neighbors],
     }

@@ -1,9 +1,8 @@
 """Carries news between the overlay, which knows author ids, and the views and the address book, which know where
 their hubs are: part of the Node, in a room of its own.
 
-While the mesh is small every known hub is linked and the views dial as they always did; beyond that they dial whom
-the overlay asks for. Invariants: every Dial of the overlay is answered; a peer record is checked before the overlay
-hears of its author, and one link cannot make us check more than ``RECORDS_PER_SECOND``.
+The overlay says whom to dial, the views know where. Invariants: every Dial of the overlay is answered; a peer record
+is checked before the overlay hears of its author, and one link cannot make us check more than ``RECORDS_PER_SECOND``.
 """
 
 from __future__ import annotations
@@ -30,15 +29,26 @@ from protocol.wire import messages as wire
 from protocol.wire.joining import JoiningMessage
 from protocol.wire.messages import Message, PeerRecord
 
+_ON_PURPOSE = tuple(code for code in CloseCode if code is not CloseCode.TIMEOUT)
+"""After these a hub is no exile: it left, or one of us broke a rule."""
 _RECORD_US: Duration = SECOND // limits.RECORDS_PER_SECOND
 
 
 def within(overlay: OverlayConfig, views: ViewsConfig) -> OverlayConfig:
-    """The overlay's configuration, with views no larger than this hub wants links."""
+    """The overlay's configuration, with views no larger than this hub wants links.
+
+    In a small mesh a hub seeks ``links_target`` links and takes what comes beyond. Of two pieces in which everybody
+    has so many neighbors each is larger than that; hence the bound on what is small.
+    """
+    active_max = min(overlay.active_max, max(2, views.links_max - 1))
     return replace(
         overlay,
-        active=min(overlay.active, views.links_target),
-        active_max=min(overlay.active_max, max(2, views.links_max - 1)),
+        active=min(overlay.active, views.links_target, active_max),
+        active_max=active_max,
+        small_mesh=min(overlay.small_mesh, 2 * views.links_target + 1, views.links_max + 1),
+        small_sought=min(overlay.small_sought, views.links_target),
+        dials=views.parallel,
+        dials_alone=views.parallel_alone,
     )
 
 
@@ -56,7 +66,6 @@ class Neighborhood:
         self.overlay = overlay
         self.todo: list[say.OverlayEffect] = []
         self._views = views
-        self._views.sought = overlay.config.active
         self._book = book
         self._outbox = outbox
         self._keys = keys
@@ -68,6 +77,7 @@ class Neighborhood:
     def _hear(self, effects: list[say.OverlayEffect]) -> None:
         self.todo += effects
         self._views.small = small = self.overlay.is_small()
+        self._views.sought = self.overlay.config.small_sought if small else self.overlay.config.active
         self._outbox.members = None if small else self.overlay.active
 
     def linked(self, peer: AuthorId, now: Instant, *, initiator: bool) -> None:
@@ -80,7 +90,7 @@ class Neighborhood:
     def lost(self, peer: AuthorId, code: int | None, now: Instant) -> None:
         """The link with ``peer`` is gone, unless another one has taken its place."""
         if self._views.link_of(peer) is None:
-            effects = self.overlay.link_down(peer, code is not None and code != CloseCode.TIMEOUT, now)
+            effects = self.overlay.link_down(peer, code in _ON_PURPOSE, now)
             if not self._views.known_at(peer):
                 self.overlay.forget(peer)
             self._hear(effects)
@@ -209,6 +219,7 @@ class Neighborhood:
                         effects += dials
                         if not reachable:
                             self._hear(self.overlay.dial_failed(peer, now))
+                            self.overlay.forget(peer)
                     case say.Release(peer):
                         link = self._views.link_of(peer)
                         if link is not None:
@@ -301,6 +312,10 @@ class Neighborhood:
         records = [record for peer in wanted if (record := self._book.record(peer)) is not None]
         chosen = records[: limits.STORED_PEERS_MAX]
         return tuple(sorted(chosen, key=lambda record: (record.key_state, record.signed)))
+
+    def bridges(self, now: Instant) -> tuple[AuthorId, ...]:
+        """Neighbors that are back after long, or that lead to another crowd: reconcile with these first."""
+        return self.overlay.bridges(now)
 
     def statistics(self) -> OverlayStatistics:
         """Neighbors, known peers and exiles, and why."""

@@ -491,4 +491,5 @@ class Node:
             tuple(
                 OpinionStatistics(one.author, one.state.value, one.since, one.why) for one in self._liveness.opinions()
             ),
+            self._vectors.scope.statistics(),
         )
