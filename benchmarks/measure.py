@@ -98,14 +98,6 @@ def per_item(items: Sequence[Item], work: Callable[[Item], object]) -> float:
     return (time.process_time() - start) / len(items)
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
-
-
 def environment() -> dict[str, Figure]:
     """What the figures depend on: interpreter, libraries, cores and how busy they are now."""
     said: dict[str, Figure] = {

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from benchmarks.hub import Spec
 from benchmarks.hubs import BenchmarkError, Mark, hubs
-from benchmarks.measure import US, Figure, Outcome, Plan, percentile
+from benchmarks.measure import US, Figure, Outcome, Plan
 from benchmarks.pair import bare_signature_and_check
 from protocol import Bar
+from protocol.bars import percentile
 
 HUBS: Final = 16
 CADENCE_MS: Final = 100

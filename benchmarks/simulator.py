@@ -59,6 +59,7 @@ def measure(plan: Plan) -> Outcome:
         Bar(f"{what}, delivered", told["delivered"], 1.0, "of all", at_most=False),
     ]
     figures: dict[str, Figure] = {
+        "conditions": _conditions(told),
         "events of the broadcasts": told["events"],
         "events per CPU second, field with overlay and trees": told["field"],
         "events per CPU second, this kernel alone": told["bucket"],
@@ -68,6 +69,15 @@ def measure(plan: Plan) -> Outcome:
         "growing the field, events": told["growing_events"],
     }
     return Outcome(bars, figures)
+
+
+def _conditions(told: dict[str, Any]) -> str:
+    payload_bytes = SpreadConfig().payload_bytes
+    return (
+        f"{told['members']} members join, {GROWN_US // SECOND} s pass, {MESSAGES_WARM} messages make trees, a second"
+        f" apart; charged are {told['messages']} messages of {payload_bytes} B by random members, {GAP_US // MS} ms"
+        f" apart, and {SETTLE_US // SECOND} s to settle; links of 10..50 ms, up to 2 ms jitter; seed {SEED}"
+    )
 
 
 def broadcasts(members: int, messages: int) -> dict[str, float | int]:

@@ -52,6 +52,7 @@ def status(hub: Hub) -> dict[str, object]:
             for line in statistics.opinions
         ],
         "known_peers": statistics.known_peers,
+        "coverage": asdict(statistics.coverage),
         "date_known": statistics.date_known,
         "durable": asdict(statistics.durable),
         "store": {"ok": not hub.store.health, "why": hub.store.health},
@@ -160,4 +161,5 @@ def link(line: LinkStatistics) -> dict[str, object]:
         "agent": line.agent,
         "waiting": line.waiting,
         "lazy": line.lazy,
+        "neighbors": [peer.hex() for peer in line.neighbors],
     }

@@ -6,7 +6,12 @@ Every command whose figures are claims prints ``report(...)`` with ``--json`` an
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+Measured = TypeVar("Measured", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,14 @@ class Bar:
         if self.ours is None:
             return False
         return self.ours <= self.bar if self.at_most else self.ours >= self.bar
+
+
+def percentile(values: Sequence[Measured], share: float) -> Measured | None:
+    """The value below or at which ``share`` of the values lie (nearest rank); None without values."""
+    if not values:
+        return None
+    rank = math.ceil(share * len(values) - 1e-9)  # 0.07 of 100 is the seventh, whatever the product is in binary
+    return sorted(values)[max(0, rank - 1)]
 
 
 def report(bars: list[Bar], **more: object) -> dict[str, object]:

@@ -1,9 +1,8 @@
 """Carries news between the overlay, which knows author ids, and the views and the address book, which know where
 their hubs are: part of the Node, in a room of its own.
 
-While the mesh is small every known hub is linked and the views dial as they always did; beyond that they dial whom
-the overlay asks for. Invariants: every Dial of the overlay is answered; a peer record is checked before the overlay
-hears of its author, and one link cannot make us check more than ``RECORDS_PER_SECOND``.
+The overlay says whom to dial, the views know where. Invariants: every Dial of the overlay is answered; a peer record
+is checked before the overlay hears of its author, and one link cannot make us check more than ``RECORDS_PER_SECOND``.
 """
 
 from __future__ import annotations
@@ -30,21 +29,31 @@ from protocol.wire import messages as wire
 from protocol.wire.joining import JoiningMessage
 from protocol.wire.messages import Message, PeerRecord
 
+_ON_PURPOSE = tuple(code for code in CloseCode if code is not CloseCode.TIMEOUT)
+"""After these a hub is no exile: it left, or one of us broke a rule."""
 _RECORD_US: Duration = SECOND // limits.RECORDS_PER_SECOND
 
 
 def within(overlay: OverlayConfig, views: ViewsConfig) -> OverlayConfig:
-    """The overlay's configuration, with views no larger than this hub wants links."""
+    """The overlay's configuration, with views no larger than this hub wants links.
+
+    In a small mesh a hub seeks ``links_target`` links and takes what comes beyond. Of two pieces in which everybody
+    has so many neighbors each is larger than that; hence the bound on what is small.
+    """
+    active_max = min(overlay.active_max, max(2, views.links_max - 1))
     return replace(
         overlay,
-        active=min(overlay.active, views.links_target),
-        active_max=min(overlay.active_max, max(2, views.links_max - 1)),
+        active=min(overlay.active, views.links_target, active_max),
+        active_max=active_max,
+        small_mesh=min(overlay.small_mesh, 2 * views.links_target + 1, views.links_max + 1),
+        small_sought=min(overlay.small_sought, views.links_target),
+        dials=views.parallel,
+        dials_alone=views.parallel_alone,
     )
 
 
 class Neighborhood:
-    """``todo`` is what the overlay has asked for and nobody has done yet; ``bridges`` are neighbors that had been lost
-    for long, until somebody has taken notice."""
+    """``todo`` is what the overlay has asked for and nobody has done yet."""
 
     def __init__(
         self,
@@ -56,9 +65,7 @@ class Neighborhood:
     ) -> None:
         self.overlay = overlay
         self.todo: list[say.OverlayEffect] = []
-        self.bridges: dict[AuthorId, None] = {}
         self._views = views
-        self._views.sought = overlay.config.active
         self._book = book
         self._outbox = outbox
         self._keys = keys
@@ -73,6 +80,7 @@ class Neighborhood:
         if small != self._views.small:
             self._outbox.changed = True
         self._views.small = small
+        self._views.sought = self.overlay.config.small_sought if small else self.overlay.config.active
         self._outbox.members = None if small else self.overlay.active
 
     def linked(self, peer: AuthorId, now: Instant, *, initiator: bool) -> None:
@@ -85,7 +93,7 @@ class Neighborhood:
     def lost(self, peer: AuthorId, code: int | None, now: Instant) -> None:
         """The link with ``peer`` is gone, unless another one has taken its place."""
         if self._views.link_of(peer) is None:
-            effects = self.overlay.link_down(peer, code is not None and code != CloseCode.TIMEOUT, now)
+            effects = self.overlay.link_down(peer, code in _ON_PURPOSE, now)
             if not self._views.known_at(peer):
                 self.overlay.forget(peer)
             self._hear(effects)
@@ -214,17 +222,16 @@ class Neighborhood:
                         effects += dials
                         if not reachable:
                             self._hear(self.overlay.dial_failed(peer, now))
+                            self.overlay.forget(peer)
                     case say.Release(peer):
                         link = self._views.link_of(peer)
                         if link is not None:
                             gone.append(Disconnect(link, CloseCode.TOO_MANY_LINKS))
                     case say.Wake(key, at):
                         effects.append(SetTimer(key, at))
-                    case say.NeighborUp(peer, bridge):
+                    case say.NeighborUp(peer):
                         changed = not self._views.small
                         self._outbox.changed = True
-                        if bridge:
-                            self.bridges[peer] = None
                         link = self._views.link_of(peer)
                         if changed and link is not None:
                             self._outbox.flush(link, now, effects)  # vectors leave to neighbors only
@@ -310,6 +317,10 @@ class Neighborhood:
         records = [record for peer in wanted if (record := self._book.record(peer)) is not None]
         chosen = records[: limits.STORED_PEERS_MAX]
         return tuple(sorted(chosen, key=lambda record: (record.key_state, record.signed)))
+
+    def bridges(self, now: Instant) -> tuple[AuthorId, ...]:
+        """Neighbors that are back after long, or that lead to another crowd: reconcile with these first."""
+        return self.overlay.bridges(now)
 
     def statistics(self) -> OverlayStatistics:
         """Neighbors, known peers and exiles, and why."""

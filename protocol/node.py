@@ -140,8 +140,7 @@ class Node:
             if self._outbox.changed:
                 self._outbox.changed = False
                 more: list[Effect] = []
-                self._durable.review(self._hood.bridges, now, more)
-                self._hood.bridges.clear()
+                self._durable.review(self._hood.bridges(now), now, more)
                 effects += more
                 self._follow(more, effects, now)
         vectors = self._vectors
@@ -389,5 +388,6 @@ class Node:
             tuple(
                 OpinionStatistics(one.author, one.state.value, one.since, one.why) for one in self._liveness.opinions()
             ),
+            self._vectors.scope.statistics(),
             self._durable.statistics(now),
         )

@@ -184,6 +184,7 @@ def link_statistics(link: LinkId, port: Port, pulse: Liveness, lane: Lane | None
         port.agent,
         0 if lane is None else len(lane.dirty),
         0 if lane is None else len(lane.lazy),
+        port.neighbors,
     )
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from protocol.clock import Duration, Instant
 from protocol.collective.aggregate import Crowd
+from protocol.gossip.scope import Coverage
 from protocol.ids import AuthorId, EventId, LinkId
 
 
 @dataclass(frozen=True, slots=True)
 class LinkStatistics:
-    """One link, open once both HELLOs have passed."""
+    """One link, open once both HELLOs have passed; ``neighbors`` are those that the peer has told us of."""
 
     link: LinkId
     peer: AuthorId
@@ -25,6 +26,7 @@ class LinkStatistics:
     agent: str
     waiting: int
     lazy: int
+    neighbors: tuple[AuthorId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +156,5 @@ class NodeStatistics:
     sent: dict[str, int]
     overlay: OverlayStatistics
     opinions: tuple[OpinionStatistics, ...]
+    coverage: Coverage
     durable: DurableStatistics

@@ -14,13 +14,16 @@ from typing import TextIO, cast
 import click
 
 from protocol.bars import all_met, report, text
-from sim import keys, network, papers, swarm
+from sim import keys, network, papers, search, swarm, sweep
 from sim.plot import svg
 from sim.scenarios import SCENARIOS
 from sim.scenarios.crowd import Crowd, Played
 from sim.scenarios.office import Office
 from sim.trace import diff
 from sim.world import SafetyViolation
+
+PROGRESS_LINES = 50
+"""How many lines a long search says on its way; one of fewer seeds says none."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -143,21 +146,71 @@ def run_paper(
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def search(seeds: int, first: int, as_json: bool) -> None:
-    """Draw a crowd and its misfortunes from each seed; exit 1 if one breaks an invariant."""
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Seeds run in so many processes.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the times to be whole as SVG.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Shrink each world that breaks a rule and write it into this folder, to be replayed.",
+)
+def run_swarm(seeds: int, first: int, as_json: bool, jobs: int, plot: Path | None, keep: Path | None) -> None:
+    """Draw a crowd and its misfortunes from each seed; exit 1 if one breaks a rule."""
+    began = _cpu_s()
+    results: list[swarm.Played | search.Broken] = []
     broken: list[dict[str, object]] = []
-    for seed in range(first, first + seeds):
-        try:
-            swarm.play(swarm.draw(seed))
-        except SafetyViolation as fault:
-            again = f"python -m sim swarm --seeds 1 --first {seed}"
-            broken.append({"seed": seed, "violation": str(fault), "again": again})
-            click.echo(f"broken: {fault}\nagain: {again}", err=True)
+    for result in search.search(range(first, first + seeds), jobs=jobs, shrinks=keep is not None):
+        results.append(result)
+        if isinstance(result, search.Broken):
+            broken.append(_keep(result, keep))
+        if seeds >= PROGRESS_LINES and len(results) % (seeds // PROGRESS_LINES) == 0:
+            click.echo(f"{_cpu_s() - began:7.1f} s CPU  {len(results)} of {seeds}, {len(broken)} broken", err=True)
+    found = search.bars(results)
+    if plot is not None:
+        plot.write_text(svg(search.picture(results)), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"seeds": seeds, "first": first, "broken": broken}))
+        more = {"seeds": seeds, "first": first, "broken": broken, "fired": search.fired(results)}
+        click.echo(json.dumps(report(found, **more, **search.figures(results), cpu_s=round(_cpu_s() - began, 1))))
     else:
         click.echo(f"{seeds - len(broken)} of {seeds} seeds hold")
-    sys.exit(1 if broken else 0)
+        for name, count in {**search.fired(results), **search.figures(results)}.items():
+            click.echo(f"{name}: {count}")
+    sys.exit(0 if all_met(found) else 1)
+
+
+def _keep(broken: search.Broken, folder: Path | None) -> dict[str, object]:
+    """Say what broke and how to see it again, and write the small world down if there is a folder for it."""
+    again = f"python -m sim swarm --seeds 1 --first {broken.seed}"
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"seed-{broken.seed}.json"
+        search.write(path, broken)
+        again = f"python -m sim replay {path}"
+    click.echo(f"broken: {broken.what}\nagain: {again}", err=True)
+    size = {"hubs": len(broken.draw.hubs), "faults": len(broken.draw.plan), "worlds_tried": broken.tries}
+    return {"seed": broken.seed, "rule": broken.rule, "violation": broken.what, "again": again, **size}
+
+
+@main.command("replay")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), help="Write every step, one JSON a line.")
+def run_again(file: Path, as_json: bool, trace: Path | None) -> None:
+    """Play the world in FILE again; exit 1 if it breaks a rule."""
+    try:
+        with _opened(trace) as out:
+            again = search.replay(file, out)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="FILE") from fault
+    what = None if again.violation is None else str(again.violation)
+    if as_json:
+        click.echo(json.dumps({"violation": what, "digest": again.digest, "same": again.same}))
+    else:
+        how = "as it was kept" if again.same else "not as it was kept: something has changed since"
+        click.echo(f"{'broken: ' + what if what else 'every rule holds'} ({how})")
+    sys.exit(0 if again.violation is None else 1)
+
+
+main.add_command(sweep.command)
 
 
 @main.command("diff")

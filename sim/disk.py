@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from protocol.clock import Instant
 from protocol.effects import KeepKeyState, LoadPayload, StoreEvents
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import PayloadLoaded, Stored, StoredLedger, StoreFailed
 from protocol.limits import CHUNK_BYTES
 from protocol.rng import Rng
 from protocol.wire.events import Payload, StoredEvent
+
+Order = StoreEvents | KeepKeyState
 
 
 @dataclass(slots=True)
@@ -26,29 +29,32 @@ class Disk:
     payloads: dict[EventId, Payload] = field(default_factory=dict)
     forks: dict[bytes, None] = field(default_factory=dict)
     key_states: dict[AuthorId, bytes] = field(default_factory=dict)
-    waiting: deque[StoreEvents | KeepKeyState] = field(default_factory=deque)
+    waiting: deque[Order] = field(default_factory=deque)
+    written: list[tuple[Instant, Order]] = field(default_factory=list)
     refuses: str = ""
     restored: bool = False
     erased: int = 0
 
-    def submit(self, order: StoreEvents | KeepKeyState) -> None:
+    def submit(self, order: Order) -> None:
         """Take an order, to be written by one :meth:`step` for each ``StoreEvents``."""
         self.waiting.append(order)
 
-    def step(self) -> Stored | StoreFailed | None:
-        """Write the oldest batch; None if the process that gave it is gone."""
+    def step(self, now: Instant) -> Stored | StoreFailed | None:
+        """Write the oldest batch; None if there is none, because the process that gave it is gone."""
         while self.waiting:
             order = self.waiting.popleft()
-            if isinstance(order, KeepKeyState):
-                self.key_states[order.author] = order.encoded
-                continue
-            if self.refuses:
+            if isinstance(order, StoreEvents) and self.refuses:
                 return StoreFailed(order.ticket, self.refuses)
+            self.written.append((now, order))
             self._apply(order)
-            return Stored(order.ticket)
+            if isinstance(order, StoreEvents):
+                return Stored(order.ticket)
         return None
 
-    def _apply(self, order: StoreEvents) -> None:
+    def _apply(self, order: Order) -> None:
+        if isinstance(order, KeepKeyState):
+            self.key_states[order.author] = order.encoded
+            return
         for event in order.events:
             if event.payload is not None:
                 self.payloads.setdefault(event.id, event.payload)
@@ -61,20 +67,30 @@ class Disk:
         if order.own:
             self.restored = False
 
-    def crash(self, rng: Rng) -> None:
+    def crash(self, rng: Rng, now: Instant) -> None:
         """The process or the machine ends: a random part of what waits was still written, in order."""
         for _ in range(rng.below(len(self.waiting) + 1)):
-            if self.step() is None:
+            if self.step(now) is None:
                 break
         self.waiting.clear()
+
+    def rewind(self, until: Instant) -> int:
+        """A copy made at ``until`` is put back; returns how many batches that undoes. Nobody says that it is a copy."""
+        kept = [(at, order) for at, order in self.written if at <= until]
+        undone = len(self.written) - len(kept)
+        for table in (self.events, self.payloads, self.forks, self.key_states):
+            table.clear()
+        self.written = kept
+        for _, order in kept:
+            self._apply(order)
+        return undone
 
     def ledger(self) -> StoredLedger:
         """What the next run is told."""
         events = []
         for event in sorted(self.events.values(), key=lambda event: (event.author, event.seq, event.id)):
             payload = self.payloads.get(event.id)
-            kept = payload if event.indexed else None
-            events.append(replace(event, payload=kept, held=payload is not None))
+            events.append(replace(event, payload=payload if event.indexed else None, held=payload is not None))
         return StoredLedger(tuple(events), tuple(sorted(self.forks)), self.restored, tuple(self.key_states.values()))
 
     def load(self, asked: LoadPayload) -> PayloadLoaded:
@@ -86,7 +102,3 @@ class Disk:
         starts = range(asked.first * CHUNK_BYTES, max(1, len(content)), CHUNK_BYTES)
         chunks = tuple(content[start : start + CHUNK_BYTES] for start in starts[: asked.count])
         return PayloadLoaded(asked.peer, asked.event, asked.first, payload.salt, chunks)
-
-    def backup(self) -> Disk:
-        """A copy of what is on the disk, marked as one that is put back."""
-        return Disk(dict(self.events), dict(self.payloads), dict(self.forks), dict(self.key_states), restored=True)

@@ -22,7 +22,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Final, assert_never
+from typing import assert_never
 
 from protocol.clock import Duration, Instant
 from protocol.ids import AuthorId
@@ -37,9 +37,6 @@ from sim.members import Counters, FieldConfig, Half, Listener, Member
 from sim.spread import Spread, SpreadConfig
 from sim.stream import RTO_MIN_US, next_retransmission
 from sim.weather import Weather
-
-TRIES: Final = 100
-"""How often somebody who joins looks for a contact that is in; the first few find none."""
 
 
 class Field:
@@ -123,26 +120,24 @@ class Field:
     # --- who is here --------------------------------------------------------------------------------------------
 
     def populate(self) -> None:
-        """Everybody joins, each through a random one of those who are in already; returns when the last one has begun.
-
-        The crowd doubles every ``double_us``: if most were still dialling while others join through them, walks would
-        end at once and make neighborhoods instead of a random graph.
-        """
+        """Everybody joins, and is told of random others to do it through, whether those are in already or not;
+        returns when the last one has begun. The crowd doubles every ``double_us``."""
         began = at = self.now
-        for number in range(1, self.config.members):
+        for number in range(self.config.members):
             at = began + int(self.config.double_us * math.log2(number + 1))
             self.kernel.at(at, self._join, number)
         self.kernel.run(at)
 
     def _join(self, number: int) -> None:
         member = self.members[number]
-        contact = self._rng.below(number)
-        for _ in range(TRIES):
-            if self.members[contact].neighbors:
-                break
-            contact = self._rng.below(number)
-        if member.alive:
-            self.apply(member, member.overlay.join(self.members[contact].author, self.kernel.now))
+        others = len(self.members) - 1
+        contacts: dict[int, None] = {}
+        while len(contacts) < min(self.config.contacts, others):
+            drawn = self._rng.below(others)
+            contacts[drawn + (drawn >= number)] = None
+        for contact in contacts:
+            if member.alive:
+                self.apply(member, member.overlay.join(self.members[contact].author, self.kernel.now))
 
     def living(self) -> list[int]:
         """The numbers of those that live."""

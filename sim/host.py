@@ -1,14 +1,16 @@
-"""One simulated hub: its Node, and what of it survives a crash.
+"""One simulated hub: its Node, its clock, and what of it survives a crash.
 
 ``life`` counts the runs of the process; whatever was on its way to an earlier run finds nobody. Stored things (boot
-number, key states, identity) stay. Invariant: ``boot`` was stored before the Node of that run was told of it.
+number, key states, identity) stay. What the system says is stored may still be lost with the power, or an old copy may
+be put back: the storage can be wound back, part by part. Invariant: ``boot`` was stored before the Node of that run
+was told of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from protocol.clock import Duration, Instant
 from protocol.effects import Effect
@@ -29,6 +31,10 @@ class Machine(Protocol):
     def handle(self, input: Input, now: Instant) -> list[Effect]: ...
 
 
+PARTS: Final = ("boot", "key_states", "peers")
+MILLION: Final = 1_000_000
+
+
 @dataclass(slots=True)
 class Storage:
     """What a hub finds again after a crash."""
@@ -37,11 +43,49 @@ class Storage:
     key_states: dict[AuthorId, bytes] = field(default_factory=dict)
     peers: tuple[PeerRecord, ...] = ()
     disk: Disk = field(default_factory=Disk)
+    _before: list[tuple[Instant, str, AuthorId | None, object]] = field(default_factory=list)
+
+    def put_boot(self, boot: int, now: Instant) -> None:
+        """The boot number is at least this."""
+        self._before.append((now, "boot", None, self.boot))
+        self.boot = max(self.boot, boot)
+
+    def put_key_state(self, author: AuthorId, encoded: bytes, now: Instant) -> None:
+        """The highest rotation seen of an author."""
+        self._before.append((now, "key_states", author, self.key_states.get(author)))
+        self.key_states[author] = encoded
+
+    def put_peers(self, peers: tuple[PeerRecord, ...], now: Instant) -> None:
+        """Whom to look for."""
+        self._before.append((now, "peers", None, self.peers))
+        self.peers = peers
+
+    def rewind(self, until: Instant, parts: tuple[str, ...] = PARTS) -> dict[str, int]:
+        """Everything in ``parts`` is as it was at ``until``; returns how many writes of which are lost by that."""
+        lost: dict[str, int] = {}
+        kept = []
+        while self._before and self._before[-1][0] > until:
+            _, part, author, old = entry = self._before.pop()
+            if part not in parts:
+                kept.append(entry)
+                continue
+            lost[part] = lost.get(part, 0) + 1
+            if author is None:
+                setattr(self, part, old)
+            elif isinstance(old, bytes):
+                self.key_states[author] = old
+            else:
+                del self.key_states[author]
+        self._before += reversed(kept)
+        return lost
 
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """A hub. ``offset_us`` is its boot time less the world's; ``backlog`` waits while it is starved."""
+    """A hub. ``offset_us`` is its boot time less the world's when the world began, ``drift_ppm`` how much faster it
+    runs; ``backlog`` waits while it is starved. ``date_error_ms`` is how wrong its date is, None if it has none;
+    ``fuse`` counts the effects after which it crashes between two of them. ``grant`` is what its person wants, ``told``
+    what its process was told of that."""
 
     index: int
     name: str
@@ -51,6 +95,8 @@ class Host:
     offset_us: Duration
     person: Person | None
     grant: CommonsGrant | None
+    drift_ppm: int = 0
+    date_error_ms: int | None = None
     storage: Storage = field(default_factory=Storage)
     node: Node | None = None
     machine: Machine | None = None
@@ -63,6 +109,9 @@ class Host:
     link_count: int = 0
     drops: dict[str, int] = field(default_factory=dict)
     restart: Callable[[], None] | None = None
+    told: CommonsGrant | None = None
+    fuse: int | None = None
+    moves: int = 0
 
     @property
     def author(self) -> AuthorId:
@@ -73,6 +122,22 @@ class Host:
     def alive(self) -> bool:
         """Whether a process runs."""
         return self.machine is not None
+
+    def clock(self, now: Instant) -> Instant:
+        """Its boot time at an instant of the world."""
+        if not self.drift_ppm:
+            return now + self.offset_us
+        return now + self.offset_us + now * self.drift_ppm // MILLION
+
+    def world_at(self, at: Instant) -> Instant:
+        """The first instant of the world at which its boot time is ``at`` or later."""
+        passed = at - self.offset_us
+        if not self.drift_ppm:
+            return passed
+        now = passed * MILLION // (MILLION + self.drift_ppm) - 1
+        while self.clock(now) < at:
+            now += 1
+        return now
 
     def next_link(self) -> LinkId:
         """A number no link of this life has had."""

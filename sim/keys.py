@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from protocol import crypto
-from protocol.identity import LocalIdentity, Mesh, new_identity
+from protocol.identity import LocalIdentity, Mesh, new_identity, next_key_digest, rotate
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 
@@ -31,11 +31,24 @@ class Keys:
         self.verifications = 0
         self._signed = signed
         self._secrets: dict[bytes, bytes] = {}
+        self._next: dict[AuthorId, tuple[bytes, Rng]] = {}
 
     def identity(self, mesh: Mesh, rng: Rng) -> LocalIdentity:
         """A new author whose key bytes come from ``rng`` (a simulation has no secrets to keep)."""
         seed, next_seed = _bytes32(rng), _bytes32(rng)
         real = new_identity(mesh.mesh_id, seed, next_seed)
+        self._next[real.author] = (next_seed, rng)
+        return self._signing(real, seed)
+
+    def rotated(self, mesh: Mesh, identity: LocalIdentity) -> LocalIdentity:
+        """The same author under its next key."""
+        seed, rng = self._next[identity.author]
+        next_seed = _bytes32(rng)
+        self._next[identity.author] = (next_seed, rng)
+        digest = next_key_digest(crypto.SigningKey(next_seed).public)
+        return self._signing(rotate(mesh.mesh_id, identity.key_state, seed, digest), seed)
+
+    def _signing(self, real: LocalIdentity, seed: bytes) -> LocalIdentity:
         self._secrets[real.key_state.key] = seed
         sign = real.sign if self.lane == "real" else self._stub_signer(seed)
         return LocalIdentity(real.key_state, self._announced(real.author, sign))

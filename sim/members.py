@@ -29,7 +29,8 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldConfig:
-    """``members`` 2..; they join at a pace that doubles the crowd every ``double_us``. ``silence_us``, ``beat_us`` are
+    """``members`` 2..; they join at a pace that doubles the crowd every ``double_us``, each through ``contacts`` others
+    (2..: where everybody knows one random other only, some know of none of the rest). ``silence_us``, ``beat_us`` are
     the daemon's; ``urgent_us`` and ``dial_us`` are how long dials may take (design decision 11, 12).
 
     ``discovery_us`` None is a network without multicast; else every member that finds itself in a changed network
@@ -42,6 +43,7 @@ class FieldConfig:
     overlay: OverlayConfig = field(default_factory=OverlayConfig)
     spread: SpreadConfig | None = None
     weather: WeatherConfig = field(default_factory=WeatherConfig)
+    contacts: int = 2
     double_us: Duration = 3 * SECOND
     silence_us: Duration = 2_500 * MS
     beat_us: Duration = SECOND

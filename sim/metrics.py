@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocol.clock import MS, Duration, Instant
 from sim.host import Host
 from sim.ledger import Ledger
 from sim.world import World
-
-
-def percentile(values: Sequence[int], share: float) -> int | None:
-    """The value below or at which ``share`` of the values lie (nearest rank); None without values."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
 class Ages:

@@ -3,6 +3,8 @@
 What cannot happen under TCP and an authenticated channel does not happen inside a link: nothing is reordered,
 duplicated or damaged. Loss is delay, a cut is silence; a link that survives a cut delivers late and in order, at the
 retransmission time-out that comes after the path is back, which is about as long again as the outage.
+A clog is a full queue on the way: what comes to it waits there, nothing is lost, and at its release all of it goes on
+at once. A hub that takes another address leaves its links behind: they fall silent for good.
 A dial costs a TCP round trip and 1.5 round trips of handshake: the dialling side is up after two round trips, the
 other half a trip later.
 Simplifications: bandwidth belongs to a link and is not shared; the far side acknowledges at once.
@@ -30,12 +32,12 @@ from protocol.inputs import (
     LinkWritable,
     MessagesReceived,
 )
-from protocol.limits import HANDSHAKE_US
+from protocol.limits import HANDSHAKE_US, MESSAGES_PER_FRAME_MAX, PLAINTEXT_BYTES_MAX
 from protocol.rng import Rng
 from protocol.wire.messages import Bye, Message, encode_frame
 from sim.host import Host
-from sim.kernel import Kernel
-from sim.paths import Paths
+from sim.kernel import Action, Kernel
+from sim.paths import Paths, Way
 from sim.stream import (
     FRAME_OVERHEAD_BYTES,
     RECEIVE_BUFFER_BYTES,
@@ -56,6 +58,16 @@ Lane = Literal["object", "wire"]
 HANDSHAKE_BYTES = 400
 UNREACHABLE = "timeout"
 REFUSED = "refused"
+WEATHER_KINDS = (
+    "segments lost",
+    "frames kept by a slow line",
+    "frames held by a cut",
+    "frames held by a clog",
+    "reset",
+)
+"""What ``Network.seen`` may count."""
+SLOW_US = 10_000
+"""A frame that leaves its line later than this was kept waiting by the line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +81,7 @@ class _Dial:
 
 class Network:
     """Carries frames between hosts. ``give(host, life, input, shown)`` hands an input over; ``shown`` is how the trace
-    names it. ``frames`` and ``bytes`` count what was sent."""
+    names it. ``frames`` and ``bytes`` count what was sent, ``seen`` what the weather did to it."""
 
     def __init__(
         self, kernel: Kernel, paths: Paths, rng: Rng, lane: Lane, give: Callable[[Host, int, Input, Input], None]
@@ -79,11 +91,16 @@ class Network:
         self.frames = 0
         self.bytes = 0
         self.hosts: dict[Address, Host] = {}
+        self.seen: dict[str, int] = {}
         self._kernel = kernel
         self._rng = rng
         self._give = give
         self._stuck: dict[End, None] = {}
+        self._clogged: dict[Way, list[tuple[Action, tuple[object, ...]]]] = {}
         self._links = 0
+
+    def _saw(self, what: str) -> None:
+        self.seen[what] = self.seen.get(what, 0) + 1
 
     # --- dialling -----------------------------------------------------------------------------------------------
 
@@ -106,7 +123,13 @@ class Network:
         quality = self.paths.between(source, target)
         rto = SYN_RTO_US if syn else rto_us(quality, self.paths.between(target, source))
         jitter = self._rng.below(quality.jitter_us + 1) if quality.jitter_us else 0
-        return quality.latency_us + jitter + loss_delay(self._rng, quality.loss, HANDSHAKE_BYTES, rto)
+        return quality.latency_us + jitter + self._lost(self._rng, quality.loss, HANDSHAKE_BYTES, rto)
+
+    def _lost(self, rng: Rng, loss: float, size: int, rto: int) -> int:
+        late = loss_delay(rng, loss, size, rto)
+        if late:
+            self._saw("segments lost")
+        return late
 
     def _stale(self, dial: _Dial, attempt: int) -> bool:
         return dial.done or dial.attempt != attempt or dial.host.life != dial.life or not dial.host.alive
@@ -128,6 +151,10 @@ class Network:
         host, now = dial.host, self._kernel.now
         if self._stale(dial, attempt) or not self.paths.passes(host.index, target.index):
             return
+        if self._waits(host.index, target.index, self._knock, dial, attempt, target):
+            return
+        if self.hosts.get(dial.connect.addresses[attempt]) is not target:
+            return  # it has moved on since
         if target.starved_until is not None and target.starved_until > now:
             self._kernel.at(target.starved_until + 1, self._knock, dial, attempt, target)
             return
@@ -157,6 +184,8 @@ class Network:
         host, now = dial.host, self._kernel.now
         if self._stale(dial, attempt) or not self.paths.passes(target.index, host.index):
             return
+        if self._waits(target.index, host.index, self._answered, dial, attempt, target, life):
+            return
         dial.done = True
         self._links += 1
         rng = self._rng.child(f"link {self._links}")
@@ -184,7 +213,10 @@ class Network:
 
     def _frame(self, end: End, messages: tuple[Message, ...]) -> None:
         frame = encode_frame(messages) if self.lane == "wire" else None
-        size = FRAME_OVERHEAD_BYTES + (frame_bytes(messages) if frame is None else len(frame))
+        plain = frame_bytes(messages) if frame is None else len(frame)
+        assert 0 < len(messages) <= MESSAGES_PER_FRAME_MAX, f"{end.host.name} sends {len(messages)} messages in a frame"
+        assert plain <= PLAINTEXT_BYTES_MAX, f"{end.host.name} sends a frame of {plain} bytes"
+        size = FRAME_OVERHEAD_BYTES + plain
         self.frames += 1
         self.bytes += size
         self._push(end, Kind.FRAME, size, messages, frame)
@@ -200,11 +232,13 @@ class Network:
         end.free_at = max(now, end.free_at)
         if quality.bytes_per_s is not None:
             end.free_at += bytes_on_line(item.size) * SECOND // quality.bytes_per_s
-        if not self.paths.passes(source, target):
+            if end.free_at - now > SLOW_US:
+                self._saw("frames kept by a slow line")
+        if end.severed or not self.paths.passes(source, target):
             self._hold(end, item)
             return
         back = self.paths.between(target, source)
-        trip = quality.latency_us + loss_delay(end.rng, quality.loss, item.size, rto_us(quality, back))
+        trip = quality.latency_us + self._lost(end.rng, quality.loss, item.size, rto_us(quality, back))
         if quality.jitter_us:
             trip += end.rng.below(quality.jitter_us + 1)
         arrival = end.free_at + trip
@@ -213,6 +247,7 @@ class Network:
 
     def _hold(self, end: End, item: Item) -> None:
         if not end.gone:
+            self._saw("frames held by a cut")
             end.hold(item, self._kernel.now)
             self._stuck[end] = None
 
@@ -234,11 +269,16 @@ class Network:
 
     def _arrive(self, end: End, item: Item) -> None:
         target = end.peer
-        if not self.paths.passes(end.host.index, target.host.index) or target.unread >= RECEIVE_BUFFER_BYTES:
+        forth, back = end.host.index, target.host.index
+        if end.severed or not self.paths.passes(forth, back) or target.unread >= RECEIVE_BUFFER_BYTES:
             end.unacknowledge(item)
             self._hold(end, item)
             return
-        if not self.paths.passes(target.host.index, end.host.index):
+        if self._waits(forth, back, self._flow, end, item):
+            end.unacknowledge(item)
+            end.clogged += item.size
+            return
+        if not self.paths.flows(back, forth):
             end.unacknowledge(item)
             end.unacknowledged += item.size
             self._stuck[end] = None
@@ -290,7 +330,9 @@ class Network:
         self._kernel.at(self._kernel.now + back.latency_us, self._reset, end.peer)
 
     def _reset(self, end: End) -> None:
-        if end.open and self.paths.passes(end.peer.host.index, end.host.index):
+        if not end.open or end.severed or not self.paths.passes(end.peer.host.index, end.host.index):
+            return
+        if not self._waits(end.peer.host.index, end.host.index, self._reset, end):
             self._closed(end, None)
 
     # --- ending -------------------------------------------------------------------------------------------------
@@ -318,6 +360,8 @@ class Network:
     def reset(self, one: Host, other: Host) -> int:
         """Break every link between two hubs at once, as a router that forgets them does; returns how many."""
         broken = [end for end in list(one.ends.values()) if end.peer.host is other]
+        for _ in broken:
+            self._saw("reset")
         for end in broken:
             for side in (end, end.peer):
                 if side.open:
@@ -334,6 +378,35 @@ class Network:
                 self._finish(end)
         host.ends.clear()
 
+    def moved(self, host: Host, old: Address) -> None:
+        """A hub has another address: nobody finds it at the old one, and its links end without a word."""
+        self.hosts.pop(old, None)
+        self.hosts[host.address] = host
+        for end in host.ends.values():
+            end.severed = end.peer.severed = True
+
+    # --- clogs --------------------------------------------------------------------------------------------------
+
+    def _waits(self, source: int, target: int, action: Action, *arguments: object) -> bool:
+        """Whether the way is clogged; then ``action`` comes at its release, after what waits there already."""
+        if not self.paths.clogs or (source, target) not in self.paths.clogs:
+            return False
+        self._saw("frames held by a clog")
+        self._clogged.setdefault((source, target), []).append((action, arguments))
+        return True
+
+    def _flow(self, end: End, item: Item) -> None:
+        end.clogged -= item.size
+        self._arrive(end, item)
+        self._left(end)
+
+    def release(self, source: int, target: int) -> None:
+        """A clog ends: all that waited goes on now, in its order."""
+        self.paths.clogs.pop((source, target), None)
+        for action, arguments in self._clogged.pop((source, target), ()):
+            self._kernel.post(self._kernel.now, action, arguments)
+        self.changed()
+
     # --- paths that come back -----------------------------------------------------------------------------------
 
     def changed(self) -> None:
@@ -349,8 +422,10 @@ class Network:
                 self._resume_at(end.peer, self._kernel.now + 1)
 
     def _look(self, end: End) -> None:
+        if end.severed:
+            return
         source, target = end.host.index, end.peer.host.index
-        if end.unacknowledged and self.paths.passes(target, source):
+        if end.unacknowledged and self.paths.flows(target, source):
             end.unacknowledged = 0
             self._left(end)
         if end.held and end.resume_at is None and self.paths.passes(source, target):

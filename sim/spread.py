@@ -153,33 +153,36 @@ class Spread:
                 half = links.get(effect.peer)
                 if half is None:
                     traffic.lost += 1
-                    continue
-                if isinstance(message, Gossip):
+                elif isinstance(message, Gossip):
                     traffic.payloads += 1
+                    field.send(half, self._told, message)
                 else:
                     traffic.count(message)
-                field.send(half, self._arrived, message)
+                    field.send(half, self._arrived, message)
             elif type(effect) is Deliver:
                 sent = self.sent[effect.id]
                 sent.delivered += 1
                 sent.last_at = field.kernel.now
-                if sent.reached is not None:
-                    sent.reached[number] = None
                 if effect.hops > sent.hops_max:
                     sent.hops_max = effect.hops
+                if sent.reached is not None:
+                    sent.reached[number] = None
             elif type(effect) is Wake:
                 self._wakes[number] = effect.at
                 field.kernel.post(effect.at, self._due, (number, effect.key, effect.at))
             elif type(effect) is Refused:
                 traffic.refused[effect.reason] = traffic.refused.get(effect.reason, 0) + 1
 
-    def _arrived(self, half: Half, message: TreeMessage) -> None:
-        if not half.other.open:
-            return
-        if isinstance(message, Gossip):
+    def _told(self, half: Half, message: Gossip) -> None:
+        if half.other.open:
             self.sent[message.id].payloads += 1
-        number = half.peer
-        self._do(number, self._trees[number].receive(half.author, message, self._field.kernel.now))
+            number = half.peer
+            self._do(number, self._trees[number].receive(half.author, message, self._field.kernel.now))
+
+    def _arrived(self, half: Half, message: TreeMessage) -> None:
+        if half.other.open:
+            number = half.peer
+            self._do(number, self._trees[number].receive(half.author, message, self._field.kernel.now))
 
     def _due(self, number: int, key: TimerKey, at: Instant) -> None:
         if self._wakes[number] == at and self._field.members[number].alive:

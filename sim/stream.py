@@ -68,6 +68,7 @@ class End:
     open: bool = False
     ended: bool = False  # FIN was sent
     gone: bool = False  # the machine lost power: nothing will be sent again
+    severed: bool = False  # one side has another address now: nothing will arrive, and nobody says so
     busy: bool = False  # a frame was handed over and LinkWritable has not been given
     free_at: Instant = 0  # when the line has sent everything so far
     numbers: int = 0
@@ -79,6 +80,7 @@ class End:
     held_bytes: int = 0
     held_since: Instant = 0
     unacknowledged: int = 0  # arrived, but the way back is cut
+    clogged: int = 0  # sent, and waiting on the way
     unread: int = 0  # arrived here while this hub was starved
     resume_at: Instant | None = None
 
@@ -118,7 +120,7 @@ class End:
         flight = self.flight
         while flight and flight[0][0] <= now:
             self.flight_bytes -= flight.popleft()[1].size
-        return self.flight_bytes + self.held_bytes + self.unacknowledged
+        return self.flight_bytes + self.held_bytes + self.unacknowledged + self.clogged
 
 
 Pair: TypeAlias = tuple[End, End]

@@ -141,24 +141,29 @@ def peers(config_path: Path | None, state_dir: Path | None, as_json: bool) -> No
 @_JSON
 @click.option("--every", "every_s", type=click.FloatRange(0.1, 60), default=1.0, help="Seconds between pictures.")
 @click.option("--count", type=click.IntRange(0), default=0, help="Stop after so many pictures (0: never).")
-def watch(config_path: Path | None, state_dir: Path | None, as_json: bool, every_s: float, count: int) -> None:
-    """The status, again and again."""
+@click.option("--once", is_flag=True, help="One picture; the same as --count 1.")
+def watch(
+    config_path: Path | None, state_dir: Path | None, as_json: bool, every_s: float, count: int, once: bool
+) -> None:
+    """Draw who is linked with whom, again and again: this hub, its neighbors, and whom they tell of."""
+    from shutil import get_terminal_size
     from threading import Event
 
-    from meshnode.cli.show import status_text
+    from meshnode.cli.watch import draw, graph
 
     place = _state_dir(config_path, state_dir)
     shown = 0
     pause = Event()
+    live = sys.stdout.isatty() and not once
     try:
         while True:
-            answer = ask(place, {"cmd": "status"})
+            picture = graph(ask(place, {"cmd": "status"}))
             if as_json:
-                click.echo(json.dumps(answer))
+                click.echo(json.dumps(picture))
             else:
-                click.echo(("\x1b[2J\x1b[H" if sys.stdout.isatty() else "") + status_text(answer))
+                click.echo(("\x1b[2J\x1b[H" if live else "") + draw(picture, *get_terminal_size()))
             shown += 1
-            if shown == count:
+            if once or shown == count:
                 return
             pause.wait(every_s)
     except KeyboardInterrupt:

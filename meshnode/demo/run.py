@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +293,8 @@ def _details(
         "cpu_percent_of_a_core_per_hub": [round(100 * used / span, 2) for used in cpu],
         "pss_mb_per_hub": [None if mb is None else round(mb, 1) for mb in story.pss],
         "dropped": _sum([status["counters"]["dropped"] for status in story.statuses]),
-        "method": "true ages from one boot clock, every (hub, author) pair every 100 ms",
+        "method": "true ages from one boot clock, every (hub, author) pair every 100 ms; the hubs' processes are forked"
+        " from one that has loaded the code",
     }
 
 
@@ -323,7 +325,8 @@ def summary(story: Story, bars: list[Bar], details: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> None:
+def _gather(story: Story, folder: Path, max_links: int) -> Crowd:
+    """The crowd; no hub has begun."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MESHNODE_")}
     environ |= {"XDG_CONFIG_HOME": str(folder / "config"), "MESHNODE_SHARE_LEVELS": "0"}
     crowd = Crowd(folder, entropy(32), environ)
@@ -333,6 +336,10 @@ async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> No
         begin = person.task_start_s + INTO_TASK_OF.get(person.name, INTO_TASK_S)
         more = ("--max-links", str(max(4, max_links)), "--cadence-ms", str(CADENCE_MS), "--offset-s", f"{begin:.1f}")
         crowd.add(person.name, person.path, *more)
+    return crowd
+
+
+async def _main(story: Story, crowd: Crowd, *, live: bool) -> None:
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(_obey, story, nursery.cancel_scope)
@@ -362,11 +369,16 @@ def demo_command(
     )
     draw(story)
     folder = private_folder()
+    crowd: Crowd | None = None
     try:
-        trio.run(lambda: _main(story, folder, live=not as_json, max_links=max_links))
+        crowd = _gather(story, folder, max_links)
+        crowd.fork_all()
+        trio.run(partial(_main, story, crowd, live=not as_json))
     except* KeyboardInterrupt:  # before the signals were watched
         story.stopped = True
     finally:
+        if crowd is not None:
+            crowd.abandon()
         if keep:
             click.echo(f"logs and state: {folder}", err=True)
         else:

@@ -11,8 +11,8 @@ than that use the shared tree instead of flooding for ever; at most ``rates_max`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.clock import Duration, Instant
@@ -21,16 +21,30 @@ from protocol.ids import AuthorId
 SHARED: Final = 0
 OWN: Final = 1
 RENEWED: Final = 2
-_NEVER = -(1 << 62)
+_NEVER: Final = -(1 << 62)
+_UNHEARD: Final = (_NEVER, _NEVER)
+
+
+@dataclass(slots=True, eq=False)  # state: changes in place
+class Neighbor:
+    """``bit``: see announcements.py. ``since``: when the link came. ``answered``: what it was given on its own request.
+    ``prune_at``: from when on its duplicates in the shared tree are too many."""
+
+    bit: int
+    since: Instant
+    answered: dict[bytes, None] = field(default_factory=dict)
+    prune_at: Instant | None = None
 
 
 class Branch:
     """The bits of one tree: ``lazy`` says to whom nothing is pushed, and when we last sent PRUNE there.
 
-    ``source`` is who brought its newest message, None if it was made here.
+    ``source`` is who brought its newest message, None if it was made here. ``eager`` are the neighbors that are not
+    lazy and ``quiet`` the bits of those that are, as :meth:`split` found them; ``eager`` None: to be done again.
+    ``renewed_at`` is when the first copy came of the message that made the tree, None if none has.
     """
 
-    __slots__ = ("_eager", "_quiet", "lazy", "own", "renewed_at", "source", "swapped_at", "used_at", "used_count")
+    __slots__ = ("eager", "lazy", "own", "quiet", "renewed_at", "source", "swapped_at", "used_at", "used_count")
 
     def __init__(self, *, own: bool, now: Instant) -> None:
         self.own = own
@@ -38,34 +52,39 @@ class Branch:
         self.source: AuthorId | None = None
         self.used_at = now
         self.used_count = 0
-        self.renewed_at: Instant = _NEVER
+        self.renewed_at: Instant | None = None
         self.swapped_at: Instant = _NEVER
-        self._eager: tuple[AuthorId, ...] | None = None
-        self._quiet: tuple[AuthorId, ...] = ()
+        self.eager: tuple[AuthorId, ...] | None = None
+        self.quiet = 0
 
-    def split(self, neighbors: Iterable[AuthorId]) -> tuple[tuple[AuthorId, ...], tuple[AuthorId, ...]]:
-        """Eager and lazy neighbors, remembered until :meth:`changed`."""
-        if self._eager is None:
-            lazy = self.lazy
-            self._eager = tuple([peer for peer in neighbors if peer not in lazy])
-            self._quiet = tuple([peer for peer in neighbors if peer in lazy])
-        return self._eager, self._quiet
+    def split(self, neighbors: Mapping[AuthorId, Neighbor]) -> tuple[AuthorId, ...]:
+        """Work out ``eager``, which is returned, and ``quiet``."""
+        lazy = self.lazy
+        self.eager = tuple([peer for peer in neighbors if peer not in lazy])
+        self.quiet = sum([neighbor.bit for peer, neighbor in neighbors.items() if peer in lazy])
+        return self.eager
+
+    def slower_us(self, lazy: AuthorId) -> Duration | None:
+        """How much later than the first a copy came from a ``lazy`` neighbor when the tree was made; None: unknown."""
+        if self.renewed_at is None or self.lazy[lazy] < self.renewed_at:
+            return None
+        return self.lazy[lazy] - self.renewed_at
 
     def changed(self) -> None:
-        """Who is a neighbor, or lazy, is not what it was."""
-        self._eager = None
+        """Who is a neighbor is not what it was."""
+        self.eager = None
 
     def make_eager(self, peer: AuthorId) -> bool:
         """Push to ``peer``; whether that is new."""
         if self.lazy.pop(peer, None) is None:
             return False
-        self._eager = None
+        self.eager = None
         return True
 
     def make_lazy(self, peer: AuthorId, at: Instant) -> None:
         """Announce to ``peer`` instead of pushing; ``at`` is when we told it to do likewise."""
         if peer not in self.lazy:
-            self._eager = None
+            self.eager = None
         self.lazy[peer] = at
 
 
@@ -108,7 +127,7 @@ class Branches:
         branch = self._own.get(author)
         if branch is not None:
             return RENEWED if branch.used_count >= self._config.renew_count else OWN
-        _, before = self._rates.get(author, (_NEVER, _NEVER))
+        _, before = self._rates.get(author, _UNHEARD)
         return RENEWED if now - before <= self._config.gap_us and self._config.own_max else SHARED
 
     def use(self, author: AuthorId, tree: int, now: Instant) -> tuple[Branch, int]:
@@ -117,21 +136,25 @@ class Branches:
         Where there is no room for the author's own bits, its messages go by the shared ones, but still say that they
         belong elsewhere: duplicates of them must not prune the shared tree.
         """
-        branch = self._own.pop(author, None)
+        own, rates = self._own, self._rates
+        branch = own.pop(author, None) if own else None
         if branch is not None:
-            self._own[author] = branch  # to the end: the longest unused comes first
+            own[author] = branch  # to the end: the longest unused comes first
         elif tree == SHARED or not self._heard(author, now) or not self._room(now):
-            self._count(author, now)
+            last, _ = rates.pop(author, _UNHEARD)
+            if len(rates) >= self._config.rates_max:
+                del rates[next(iter(rates))]
+            rates[author] = (now, last)
+            return self.shared, min(tree, OWN)
         else:
-            del self._rates[author]
+            del rates[author]
             branch = self._new(author, now)
         if tree == SHARED:
             return self.shared, SHARED
-        if branch is None:
-            return self.shared, OWN
         branch.used_at = now
         branch.used_count += 1
-        if tree != RENEWED or now - branch.renewed_at < self._config.renew_gap_us:
+        before = branch.renewed_at
+        if tree != RENEWED or (before is not None and now - before < self._config.renew_gap_us):
             return branch, OWN
         branch.renewed_at = now
         branch.used_count = 0
@@ -140,14 +163,8 @@ class Branches:
         return branch, RENEWED
 
     def _heard(self, author: AuthorId, now: Instant) -> bool:
-        last, _ = self._rates.get(author, (_NEVER, _NEVER))
+        last, _ = self._rates.get(author, _UNHEARD)
         return now - last <= self._config.gap_us
-
-    def _count(self, author: AuthorId, now: Instant) -> None:
-        last, _ = self._rates.pop(author, (_NEVER, _NEVER))
-        if len(self._rates) >= self._config.rates_max:
-            del self._rates[next(iter(self._rates))]
-        self._rates[author] = (now, last)
 
     def _new(self, author: AuthorId, now: Instant) -> Branch:
         branch = self._own[author] = Branch(own=True, now=now)

@@ -27,21 +27,24 @@ class _Want:
 
 
 class Missing:
-    """Keyed by the end of an id. ``first_us`` from announcement to question, ``next_us`` from one to the next."""
+    """Keyed by the end of an id. ``first_us`` from announcement to question, ``next_us`` from one to the next.
 
-    __slots__ = ("_broken", "_counts", "_due", "_first_us", "_next_us", "_per_peer_max", "_wants")
+    ``wants`` is to be read, and not changed, by whoever asks for every message whether it is missing.
+    """
+
+    __slots__ = ("_broken", "_counts", "_due", "_first_us", "_next_us", "_per_peer_max", "wants")
 
     def __init__(self, first_us: Duration, next_us: Duration, per_peer_max: int) -> None:
         self._first_us = first_us
         self._next_us = next_us
         self._per_peer_max = per_peer_max
-        self._wants: dict[bytes, _Want] = {}
+        self.wants: dict[bytes, _Want] = {}
         self._due: list[tuple[Instant, bytes]] = []
         self._counts: dict[AuthorId, int] = {}
         self._broken: dict[AuthorId, int] = {}
 
     def __len__(self) -> int:
-        return len(self._wants)
+        return len(self.wants)
 
     def offers(self, peer: AuthorId) -> int:
         """How many announcements of ``peer`` wait."""
@@ -49,21 +52,22 @@ class Missing:
 
     def announced(self, tag: bytes, peer: AuthorId, hops: int, now: Instant) -> bool:
         """``peer`` holds a message that is not here; False if too many of its announcements wait already."""
-        want = self._wants.get(tag)
+        want = self.wants.get(tag)
         if want is not None and (peer in want.offers or peer == want.asked):
             return True
-        if self._counts.get(peer, 0) >= self._per_peer_max:
+        count = self._counts.get(peer, 0)
+        if count >= self._per_peer_max:
             return False
         if want is None:
-            want = self._wants[tag] = _Want()
+            want = self.wants[tag] = _Want()
             heapq.heappush(self._due, (now + self._first_us, tag))
         want.offers[peer] = hops
-        self._counts[peer] = self._counts.get(peer, 0) + 1
+        self._counts[peer] = count + 1
         return True
 
     def arrived(self, tag: bytes, source: AuthorId) -> dict[AuthorId, int] | None:
         """The message came: nobody is asked for it any more. Returns who else holds it, and with how many hops."""
-        want = self._wants.pop(tag, None)
+        want = self.wants.pop(tag, None)
         if want is None:
             return None
         for peer in want.offers:
@@ -74,7 +78,7 @@ class Missing:
 
     def due_at(self) -> Instant | None:
         """When somebody must be asked; None if nothing is missing."""
-        while self._due and self._due[0][1] not in self._wants:
+        while self._due and self._due[0][1] not in self.wants:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
@@ -83,11 +87,11 @@ class Missing:
         questions: dict[AuthorId, list[bytes]] = {}
         while (at := self.due_at()) is not None and at <= now:
             _, tag = heapq.heappop(self._due)
-            want = self._wants[tag]
+            want = self.wants[tag]
             if want.asked is not None:
                 self._broken[want.asked] = min(_BROKEN_MAX, self._broken.get(want.asked, 0) + 1)
             if not want.offers:
-                del self._wants[tag]
+                del self.wants[tag]
                 continue
             peer = min(want.offers, key=lambda offering: self._broken.get(offering, 0))  # the first of equals
             del want.offers[peer]
@@ -101,7 +105,7 @@ class Missing:
         """Nobody that is gone is asked, and the next is asked at once for what it had been asked for."""
         self._broken.pop(peer, None)
         self._counts.pop(peer, None)
-        for tag, want in self._wants.items():
+        for tag, want in self.wants.items():
             want.offers.pop(peer, None)
             if want.asked == peer:
                 want.asked = None

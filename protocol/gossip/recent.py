@@ -4,7 +4,8 @@ Source: receivedMsgs of Plumtree (Leitao, Pereira, Rodrigues 2007, section 3.7),
 Deviation: generations. Everything seen since the last turn is one generation; a turn comes with age or with count,
 whichever is first. Messages are kept for the youngest two generations, ids for four.
 Invariants: at most twice ``count_max`` messages and four times as many ids, whatever arrives; an id outlives its
-message by two generations, so that what a neighbor may still offer is still known here.
+message by two generations, so that what a neighbor may still offer is still known here; an id whose tag another
+message has taken is known all the same.
 """
 
 from __future__ import annotations
@@ -18,55 +19,72 @@ from protocol.wire.messages import Gossip
 
 Kept: TypeAlias = tuple[Gossip, AuthorId | None]
 """A message as it came here, and who brought it (None: made here)."""
-_ID_GENERATIONS = 4
+_GENERATIONS = 2
+"""Turns after which a message is forgotten; its id is twice as many."""
 
 
 class Recent:
-    """``generation_us`` and ``count_max`` end a generation; a message is found by the end of its id."""
+    """``generation_us`` and ``count_max`` end a generation; a message is found by its *tag*, the end of its id.
 
-    __slots__ = ("_aging", "_count_max", "_fresh", "_generation_us", "_ids", "_turned_at")
+    ``fresh`` and ``aging`` are the messages by tag: to be read, and not changed, by whoever asks all the time.
+    """
+
+    __slots__ = ("_count", "_count_max", "_generation_us", "_leaving", "_older", "_turned_at", "aging", "fresh")
 
     def __init__(self, generation_us: Duration, count_max: int) -> None:
         self._generation_us = generation_us
         self._count_max = count_max
-        self._fresh: dict[bytes, Kept] = {}
-        self._aging: dict[bytes, Kept] = {}
-        self._ids: list[set[bytes]] = [set()]  # membership only: no order reaches an effect
+        self.fresh: dict[bytes, Kept] = {}
+        self.aging: dict[bytes, Kept] = {}
+        self._count = 0
+        self._older: set[bytes] = set()  # membership only: no order reaches an effect
+        self._leaving: list[list[bytes]] = [[] for _ in range(2 * _GENERATIONS)]  # of those: the last at the next turn
         self._turned_at: Instant = 0
 
     def __len__(self) -> int:
-        return sum(len(ids) for ids in self._ids)
+        return len(self.fresh) + len(self.aging) + len(self._older)
 
     def knows(self, id: bytes) -> bool:
         """Whether this message was seen."""
-        for ids in self._ids:  # noqa: SIM110 - half the time of any(), and asked for every message
-            if id in ids:
-                return True
-        return False
+        tag = id[-GOSSIP_TAG_BYTES:]
+        kept = self.fresh.get(tag)
+        if kept is not None and kept[0].id == id:
+            return True
+        kept = self.aging.get(tag)
+        return (kept is not None and kept[0].id == id) or id in self._older
 
     def get(self, tag: bytes) -> Kept | None:
         """The message whose id ends with ``tag``."""
-        return self._fresh.get(tag) or self._aging.get(tag)
+        return self.fresh.get(tag) or self.aging.get(tag)
 
     def keep(self, message: Gossip, source: AuthorId | None, now: Instant) -> None:
         """A message was seen for the first time."""
-        if not self._ids[0]:
+        if not self._count:
             self._turned_at = now
-        elif now - self._turned_at >= self._generation_us or len(self._ids[0]) >= self._count_max:
+        elif now - self._turned_at >= self._generation_us or self._count >= self._count_max:
             self._turn(now)
-        self._fresh[message.id[-GOSSIP_TAG_BYTES:]] = (message, source)
-        self._ids[0].add(message.id)
+        self._count += 1
+        tag = message.id[-GOSSIP_TAG_BYTES:]
+        if tag in self.fresh:
+            hidden = self.fresh[tag][0].id
+            self._older.add(hidden)
+            self._leaving[0].append(hidden)
+        self.fresh[tag] = (message, source)
 
     def _turn(self, now: Instant) -> None:
         self._turned_at = now
-        self._aging = self._fresh
-        self._fresh = {}
-        self._ids.insert(0, set())
-        del self._ids[_ID_GENERATIONS:]
+        self._older.difference_update(self._leaving.pop())
+        self._leaving.insert(0, [])
+        retired = [message.id for message, _ in self.aging.values()]
+        self._older.update(retired)
+        self._leaving[_GENERATIONS] += retired
+        self.aging = self.fresh
+        self.fresh = {}
+        self._count = 0
 
     def turn_at(self) -> Instant | None:
         """When the next generation is due by age; None if nothing is left to forget."""
-        return self._turned_at + self._generation_us if any(self._ids) else None
+        return self._turned_at + self._generation_us if self.fresh or self.aging or self._older else None
 
     def expire(self, now: Instant) -> bool:
         """Turn if age says so; whether it did."""
@@ -78,7 +96,7 @@ class Recent:
 
     def newest(self, count: int) -> list[Gossip]:
         """Up to ``count`` messages, the newest last."""
-        messages = [message for message, _ in self._fresh.values()]
+        messages = [message for message, _ in self.fresh.values()]
         if len(messages) < count:
-            messages = [message for message, _ in self._aging.values()] + messages
+            messages = [message for message, _ in self.aging.values()] + messages
         return messages[-count:]

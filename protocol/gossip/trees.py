@@ -4,8 +4,9 @@ Source: Leitao, Pereira, Rodrigues, Epidemic Broadcast Trees (2007), sections 3.
 own for busy authors (branches.py); announcements leave in batches after a random wait, and not at all to a neighbor
 that has announced the same meanwhile, which halves them; an announcement names a message by the last four bytes of
 its id, because sixteen of them would weigh a third of the message; the tree is shortened also by announcements that
-come after the message; whoever comes new is told what was said lately; the cache is bounded (recent.py), and so is
-what a neighbor may announce and ask for (missing.py). Section 10 of docs/protocol.md.
+come after the message; a duplicate in the shared tree prunes a link that has been there for long only if more
+follow; whoever comes new is told what was said lately; the cache is bounded (recent.py), and so is what a neighbor
+may announce and ask for (missing.py). Section 10 of docs/protocol.md.
 Invariants: nothing is delivered twice while its id is remembered; every neighbor gets each message, or word of it,
 or has given word of it itself, so that on a connected overlay everybody gets everything whatever the bits say;
 memory is bounded by the configuration and the neighbors.
@@ -16,13 +17,15 @@ memory is bounded by the configuration and the neighbors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Mapping
 from typing import Final
 
 from protocol import limits
 from protocol.clock import SECOND, Instant
 from protocol.errors import LocalProtocolError, Reason
-from protocol.gossip.branches import OWN, SHARED, Branch, Branches, BranchesConfig
+from protocol.gossip.announcements import Announcements
+from protocol.gossip.branches import OWN, SHARED, Branch, Branches, BranchesConfig, Neighbor
 from protocol.gossip.missing import Missing
 from protocol.gossip.recent import Recent
 from protocol.gossip.trees_values import (
@@ -44,15 +47,11 @@ __all__ = ["TIMER", "Deliver", "Push", "Refused", "Trees", "TreesConfig", "Trees
 
 _NEVER: Final = -(1 << 62)
 _TAG: Final = limits.GOSSIP_TAG_BYTES
-_ENTRY: Final = limits.IHAVE_ENTRY_BYTES
+_ENTRIES: Final = struct.Struct(f"{_TAG}sB")
+_HOPS_MAX: Final = limits.GOSSIP_HOPS_MAX
+_NOBODY: Final[Mapping[AuthorId, int]] = {}
 
-
-@dataclass(slots=True)  # state: changes in place
-class _Neighbor:
-    """``waiting``: announcements that have not left, by tag. ``answered``: what it was given on its own request."""
-
-    waiting: dict[bytes, bytes] = field(default_factory=dict)
-    answered: dict[bytes, None] = field(default_factory=dict)
+assert _ENTRIES.size == limits.IHAVE_ENTRY_BYTES
 
 
 class Trees:
@@ -61,7 +60,7 @@ class Trees:
     def __init__(self, config: TreesConfig, rng: Rng) -> None:
         self._config = config
         self._rng = rng
-        self._neighbors: dict[AuthorId, _Neighbor] = {}
+        self._neighbors: dict[AuthorId, Neighbor] = {}
         self._branches = Branches(
             BranchesConfig(
                 gap_us=int(2 * SECOND / config.own_hz),
@@ -74,7 +73,9 @@ class Trees:
         )
         self._recent = Recent(config.generation_us, config.generation_count_max)
         self._missing = Missing(config.graft_us, config.graft_next_us, config.per_peer_max)
-        self._near = min(config.far_own_hops, config.far_shared_hops) if config.swap_late else limits.GOSSIP_HOPS_MAX
+        self._far = min(config.far_own_hops, config.far_shared_hops)
+        self._near = self._far if config.swap_late else _HOPS_MAX
+        self._announcements = Announcements()
         self._flush_at: Instant | None = None
         self._wake_at: Instant | None = None
 
@@ -82,19 +83,23 @@ class Trees:
 
     def neighbor_up(self, peer: AuthorId, now: Instant) -> list[TreesEffect]:
         """A link is ready: ``peer`` is eager in every tree and is told what was said lately."""
-        neighbor = self._neighbors[peer] = _Neighbor()
+        known, waiting = self._neighbors.get(peer), self._announcements
+        neighbor = self._neighbors[peer] = Neighbor(waiting.take_bit() if known is None else known.bit, now)
         self._branches.neighbors_changed(gone=peer)
-        for message in self._recent.newest(self._config.recent_max):
-            neighbor.waiting[message.id[-_TAG:]] = _entry(message.id, message.hops + 1)
+        lately = self._recent.newest(self._config.recent_max)
         effects: list[TreesEffect] = []
-        if neighbor.waiting and self._flush_at is None:
+        for message in lately:
+            waiting.add(message.id[-_TAG:], neighbor.bit)
+        if lately and self._flush_at is None:
             self._schedule(now, effects)
         return effects
 
     def neighbor_down(self, peer: AuthorId, now: Instant) -> list[TreesEffect]:
         """A link is gone: every tree in which ``peer`` was the parent is grafted elsewhere at once."""
-        if self._neighbors.pop(peer, None) is None:
+        neighbor = self._neighbors.pop(peer, None)
+        if neighbor is None:
             return []
+        self._announcements.give_back(neighbor.bit)
         effects: list[TreesEffect] = []
         self._missing.neighbor_down(peer, now)
         self._arm(self._missing.due_at(), now, effects)
@@ -135,8 +140,8 @@ class Trees:
             raise LocalProtocolError("this id was used already")
         effects: list[TreesEffect] = []
         tree = self._branches.speak(author, now)
-        holders = {} if holder is None else {holder: 0}
-        self._spread(Gossip(id, author, 0, tree, payload), None, holders, now, effects)
+        holders = _NOBODY if holder is None else {holder: 0}
+        self._spread(id[-_TAG:], Gossip(id, author, 0, tree, payload), None, holders, now, effects)
         return effects
 
     def receive(self, peer: AuthorId, message: TreeMessage, now: Instant) -> list[TreesEffect]:
@@ -145,7 +150,7 @@ class Trees:
         if neighbor is None:
             return [Refused(peer, Reason.UNKNOWN_LINK)]
         effects: list[TreesEffect] = []
-        if isinstance(message, Gossip):
+        if type(message) is Gossip:
             if self._recent.knows(message.id):
                 self._duplicate(peer, neighbor, message, now, effects)
             else:
@@ -160,18 +165,20 @@ class Trees:
 
     def _first(self, peer: AuthorId, message: Gossip, now: Instant, effects: list[TreesEffect]) -> None:
         effects.append(Deliver(message.id, message.author, message.payload, message.hops, peer))
-        offers = self._missing.arrived(message.id[-_TAG:], peer)
-        branch = self._spread(message, peer, offers or {}, now, effects)
-        if offers:
+        tag = message.id[-_TAG:]
+        offers = self._missing.arrived(tag, peer) if tag in self._missing.wants else None
+        branch = self._spread(tag, message, peer, offers or _NOBODY, now, effects)
+        if offers and message.hops > self._far:
             best = min(offers, key=lambda offering: offers[offering])
             if best != peer and best in self._neighbors:
                 self._swap(branch, message, peer, best, offers[best], now, effects)
 
     def _spread(
         self,
+        tag: bytes,
         message: Gossip,
         source: AuthorId | None,
-        holders: dict[AuthorId, int],
+        holders: Mapping[AuthorId, int],
         now: Instant,
         effects: list[TreesEffect],
     ) -> Branch:
@@ -179,57 +186,76 @@ class Trees:
         branch, tree = self._branches.use(message.author, message.tree, now)
         self._recent.keep(message, source, now)
         branch.source = source
-        if source is not None:
+        if source in branch.lazy:
             branch.make_eager(source)
-        hops = min(limits.GOSSIP_HOPS_MAX, message.hops + 1)
-        onward = Gossip(message.id, message.author, hops, tree, message.payload)
-        eager, lazy = branch.split(self._neighbors)
-        effects += [Push(peer, onward) for peer in eager if peer != source and peer not in holders]
-        if lazy:
-            self._announce(message.id, hops, lazy, holders, now, effects)
+        hops = message.hops + 1 if message.hops < _HOPS_MAX else _HOPS_MAX
+        eager = branch.eager
+        if eager is None:
+            eager = branch.split(self._neighbors)
+        if len(eager) > 1 or source is None:
+            onward = Gossip(message.id, message.author, hops, tree, message.payload)
+            effects += [Push(peer, onward) for peer in eager if peer != source and peer not in holders]
+        if branch.quiet:
+            self._announce(tag, branch.quiet, holders, now, effects)
         if self._wake_at is None:
             self._arm(self._recent.turn_at(), now, effects)
         return branch
 
     def _announce(
-        self,
-        id: bytes,
-        hops: int,
-        lazy: tuple[AuthorId, ...],
-        holders: dict[AuthorId, int],
-        now: Instant,
-        effects: list[TreesEffect],
+        self, tag: bytes, mask: int, holders: Mapping[AuthorId, int], now: Instant, effects: list[TreesEffect]
     ) -> None:
-        entry = _entry(id, hops)
-        tag = entry[:_TAG]
-        count_max = self._config.ihave_ids_max
-        for peer in lazy:
-            if peer in holders:
-                continue
-            waiting = self._neighbors[peer].waiting
-            waiting[tag] = entry
-            if len(waiting) >= count_max:
-                effects.append(Push(peer, IHave(b"".join(waiting.values()))))
-                waiting.clear()
-            elif self._flush_at is None:
-                self._schedule(now, effects)
+        for peer in holders:
+            if peer in self._neighbors:
+                mask &= ~self._neighbors[peer].bit
+        if not mask:
+            return
+        masks = self._announcements.masks
+        masks[tag] = masks.get(tag, 0) | mask
+        if len(masks) >= self._config.ihave_ids_max:
+            self._flush(effects)
+        elif self._flush_at is None:
+            self._schedule(now, effects)
+
+    def _flush(self, effects: list[TreesEffect]) -> None:
+        """Everybody is told what waits for it."""
+        ready = self._announcements.take(self._recent)
+        for peer, neighbor in self._neighbors.items():
+            bit = neighbor.bit
+            entries = [entry for mask, entry in ready if mask & bit]
+            while entries:
+                effects.append(Push(peer, IHave(b"".join(entries[: limits.IHAVE_IDS_MAX]))))
+                del entries[: limits.IHAVE_IDS_MAX]
 
     def _duplicate(
-        self, peer: AuthorId, neighbor: _Neighbor, message: Gossip, now: Instant, effects: list[TreesEffect]
+        self, peer: AuthorId, neighbor: Neighbor, message: Gossip, now: Instant, effects: list[TreesEffect]
     ) -> None:
         effects.append(Refused(peer, Reason.DUPLICATE))
         tag = message.id[-_TAG:]
-        neighbor.waiting.pop(tag, None)
+        self._announcements.drop(tag, neighbor.bit)
         self._missing.arrived(tag, peer)
         kept = self._recent.get(tag)
         if kept is None or kept[1] == peer:
             return  # long ago, or the same link twice: nothing to learn about who else brings it
         author = message.author
         if message.tree == SHARED:
-            self._prune_once(peer, None, self._branches.shared, now, effects)
+            shared = self._branches.shared
+            if peer in shared.lazy or not self._holds(neighbor, now):
+                self._prune_once(peer, None, shared, now, effects)
         else:
             branch = self._branches.of(author, message.tree)
             self._prune_once(peer, author, branch if branch.own else None, now, effects)
+
+    def _holds(self, neighbor: Neighbor, now: Instant) -> bool:
+        """Whether to leave it to others to open the circle that a duplicate in the shared tree has come round."""
+        hold_us = self._config.hold_us
+        if not hold_us or now - neighbor.since < self._config.settled_us:
+            return False
+        if neighbor.prune_at is None:
+            neighbor.prune_at = now + hold_us // 8 + self._rng.below(hold_us)
+        if now < neighbor.prune_at:
+            return True
+        neighbor.prune_at = None
+        return False
 
     def _prune_once(
         self,
@@ -251,7 +277,7 @@ class Trees:
             branch.make_lazy(peer, _NEVER)
 
     def _graft(
-        self, peer: AuthorId, neighbor: _Neighbor, graft: TreeGraft, now: Instant, effects: list[TreesEffect]
+        self, peer: AuthorId, neighbor: Neighbor, graft: TreeGraft, now: Instant, effects: list[TreesEffect]
     ) -> None:
         if not graft.ids:
             branch = self._branches.shared if graft.author is None else self._branches.adopt(graft.author, now)
@@ -266,7 +292,7 @@ class Trees:
                 effects.append(Refused(peer, Reason.PENDING_LIMIT))
                 return
             neighbor.answered[tag] = None
-            neighbor.waiting.pop(tag, None)
+            self._announcements.drop(tag, neighbor.bit)
             message, _ = kept
             self._branches.of(message.author, message.tree).make_eager(peer)
             hops = min(limits.GOSSIP_HOPS_MAX, message.hops + 1)
@@ -274,25 +300,28 @@ class Trees:
             effects.append(Push(peer, Gossip(message.id, message.author, hops, tree, message.payload)))
 
     def _ihave(
-        self, peer: AuthorId, neighbor: _Neighbor, ihave: IHave, now: Instant, effects: list[TreesEffect]
+        self, peer: AuthorId, neighbor: Neighbor, ihave: IHave, now: Instant, effects: list[TreesEffect]
     ) -> None:
-        entries = ihave.entries
-        waiting = neighbor.waiting
-        get = self._recent.get
-        for start in range(0, len(entries), _ENTRY):
-            tag = entries[start : start + _TAG]
-            waiting.pop(tag, None)  # it need not be told what it tells us
-            kept = get(tag)
+        bit, masks = neighbor.bit, self._announcements.masks
+        fresh, aging, near = self._recent.fresh, self._recent.aging, self._near
+        missing = False
+        for tag, hops in _ENTRIES.iter_unpack(ihave.entries):
+            kept = fresh.get(tag) or aging.get(tag)
+            mask = masks.get(tag)
+            if mask is not None and mask & bit:  # it need not be told what it tells us
+                masks[tag] = mask ^ bit
             if kept is None:
-                if not self._missing.announced(tag, peer, entries[start + _TAG], now):
+                missing = True
+                if not self._missing.announced(tag, peer, hops, now):
                     effects.append(Refused(peer, Reason.PENDING_LIMIT))
-                    return
-                self._arm(self._missing.due_at(), now, effects)
-            elif kept[0].hops > self._near:
+                    break
+            elif kept[0].hops > near:
                 message, source = kept
                 if source is not None and source != peer:
                     branch = self._branches.of(message.author, message.tree)
-                    self._swap(branch, message, source, peer, entries[start + _TAG], now, effects)
+                    self._swap(branch, message, source, peer, hops, now, effects)
+        if missing:
+            self._arm(self._missing.due_at(), now, effects)
 
     def _swap(
         self,
@@ -317,6 +346,9 @@ class Trees:
             return
         if now - branch.swapped_at < config.swap_gap_us:
             return
+        slower_us = branch.slower_us(better)
+        if branch.renewed_at is not None and (slower_us is None or slower_us > config.swap_slower_us):
+            return
         branch.swapped_at = now
         branch.source = better
         author = message.author if branch.own else None
@@ -334,10 +366,7 @@ class Trees:
         effects: list[TreesEffect] = []
         if self._flush_at is not None and self._flush_at <= now:
             self._flush_at = None
-            for peer, neighbor in self._neighbors.items():
-                if neighbor.waiting:
-                    effects.append(Push(peer, IHave(b"".join(neighbor.waiting.values()))))
-                    neighbor.waiting.clear()
+            self._flush(effects)
         if self._recent.expire(now):
             for neighbor in self._neighbors.values():
                 neighbor.answered.clear()
@@ -361,17 +390,14 @@ class Trees:
 
     def statistics(self) -> TreesStatistics:
         """An immutable picture."""
-        eager, lazy = self._branches.shared.split(self._neighbors)
+        shared = self._branches.shared
+        eager = shared.split(self._neighbors)
         return TreesStatistics(
             len(self._neighbors),
             len(eager),
-            len(lazy),
+            shared.quiet.bit_count(),
             len(self._branches),
             len(self._recent),
             len(self._missing),
-            sum(len(neighbor.waiting) for neighbor in self._neighbors.values()),
+            len(self._announcements),
         )
-
-
-def _entry(id: bytes, hops: int) -> bytes:
-    return id[-_TAG:] + bytes((min(limits.GOSSIP_HOPS_MAX, hops),))

@@ -25,6 +25,7 @@ class Purpose(Enum):
     EXILE = "exile"
     PROBE = "probe"
     BRIDGE = "bridge"
+    MIX = "mix"
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -49,7 +50,8 @@ class Member:
 @dataclass(slots=True)  # state: changes in place
 class Guest:
     """A link that is not a neighbor's (yet). ``asked``: we wait for an answer; ``parts``: it will not stay; at
-    ``until`` it ends, or becomes a neighbor if the other side never said why it came."""
+    ``until`` it ends, or becomes a neighbor if the other side never said why it came. ``bridge``: it was lost for long,
+    or leads away from an island; ``swap``: it is to take the low-latency slot."""
 
     initiator: bool
     purpose: Purpose | None
@@ -59,6 +61,11 @@ class Guest:
     bridge: bool = False
     swap: bool = False
     parts: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether another neighbor is to give way to it, if need be."""
+        return self.bridge or self.purpose is Purpose.MIX
 
 
 def evictable(active: Mapping[AuthorId, Member], config: OverlayConfig, now: Instant) -> list[AuthorId]:

@@ -25,12 +25,17 @@ class OverlayConfig:
         active: 4..8, neighbors that are sought (paper 5; after 70 % deaths 73 % hang together and not 46 %).
         active_max: neighbors that are accepted (paper: as many as are sought).
         small_mesh: 0..16; while no more hubs than this are known, oneself included, all are neighbors (0: never).
+        small_sought: neighbors that are sought in a small mesh; more may come.
         passive: known peers that are kept fresh by shuffles (paper 30).
         reserve: known peers that the passive view had no room for; asked when all others fail (paper 0).
         arwl, prwl: length of a join's walk, and where on it the joiner enters a passive view (paper 6, 3).
         shuffle_ttl, shuffle_active, shuffle_passive: a shuffle's walk and what it offers (paper 6, 3, 4).
         shuffle_us: between two shuffles, +-20 % (paper: one cycle).
+        shuffle_calm_us: the same for a hub that has lost nobody and found nobody again for ``calm_us`` and whose
+            passive view is half full: nearly all that a large mesh does in peace is shuffles (paper: one cycle).
+        calm_us: see there; as long as the time in which a lost neighbor is sought each second.
         shuffle_small: whether a small mesh shuffles as well; False where its hubs learn of each other otherwise.
+        contacts: hubs to join through that are remembered until they were met (paper 1).
         exiles: lost peers that are remembered (paper 0).
         outbound: neighbors that we chose ourselves and that no request may push out (against eclipse; paper 0).
         oldest: neighbors known longest that are never pushed out (against eclipse; paper 0).
@@ -39,7 +44,9 @@ class OverlayConfig:
         join_us: at most one join is passed on in this time.
         ask_us: how long an answer to Join or Neighbor is awaited; a guess, two slow round trips.
         unasked_us: a link on which the peer has not said why it came is taken as a Neighbor request after this.
-        probe_us: between two looks at a passive peer, +-20 % (paper 0: never).
+        probe_us, probe_calm_us: between two looks at a passive peer, +-20 % (paper 0: never).
+        mix: one look in so many asks to stay in a neighbor's place, so that crowds that know of each other become one
+            although all of them are full (paper 0: never).
         probe_for_us: how long such a link may last.
         dials, dials_alone: dials under way at a time, and with fewer than two neighbors.
         redial_us_min, redial_us_max: the pace at which exiles are dialled, by the number of known peers.
@@ -50,6 +57,7 @@ class OverlayConfig:
     active: int = 6
     active_max: int = 8
     small_mesh: int = 16
+    small_sought: int = 16
     passive: int = 48
     reserve: int = 256
     arwl: int = 6
@@ -58,7 +66,10 @@ class OverlayConfig:
     shuffle_active: int = 3
     shuffle_passive: int = 4
     shuffle_us: Duration = 10 * SECOND
+    shuffle_calm_us: Duration = MINUTE
+    calm_us: Duration = MINUTE
     shuffle_small: bool = True
+    contacts: int = 8
     exiles: int = 512
     outbound: int = 2
     oldest: int = 1
@@ -69,7 +80,9 @@ class OverlayConfig:
     join_us: Duration = SECOND // 50
     ask_us: Duration = 2 * SECOND
     unasked_us: Duration = SECOND
-    probe_us: Duration = MINUTE
+    probe_us: Duration = 10 * SECOND
+    probe_calm_us: Duration = MINUTE
+    mix: int = 16
     probe_for_us: Duration = 3 * SECOND
     dials: int = 4
     dials_alone: int = 8
@@ -88,6 +101,7 @@ def hyparview_paper() -> OverlayConfig:
         small_mesh=0,
         passive=30,
         reserve=0,
+        shuffle_calm_us=10 * SECOND,
         exiles=0,
         outbound=0,
         oldest=0,

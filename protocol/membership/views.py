@@ -1,10 +1,9 @@
-"""Which links this hub keeps and whom it dials: the simplest overlay that cannot stay broken.
+"""Which links this hub has, and where the hubs are that it may dial.
 
-Links to up to ``links_target`` admitted hubs are sought, more are accepted up to ``links_max``; whoever was linked
-once and is lost is an *exile* and is dialled for ever (design decision 11): every second for a minute, then every
-5..30 s. Nothing is ever dead, so nothing can block the dial that would prove it alive. HyParView takes this
-machine's place behind the same methods.
-Invariants: tables are bounded; one dial at a time per target; unknown addresses are dialled only while links are
+Of two links with one peer one stays (R19), more than ``links_max`` there never are. The overlay says which peers are
+dialled, and when (design decision 11, :mod:`~protocol.membership.exiles`); a name that discovery has found and whose
+author nobody knows yet is dialled from here, ever more slowly while it does not answer (decision 10).
+Invariants: tables are bounded; one dial at a time per target; unknown addresses are dialled seldom while no links are
 wanted.
 """
 
@@ -14,7 +13,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from protocol import limits
-from protocol.clock import MINUTE, MS, SECOND, Duration, Instant
+from protocol.clock import MS, SECOND, Duration, Instant
 from protocol.effects import Connect, Disconnect, Drop, Effect, SetTimer
 from protocol.errors import CloseCode, Reason
 from protocol.ids import AuthorId, LinkId
@@ -22,8 +21,6 @@ from protocol.inputs import Address
 from protocol.rng import Rng
 
 TIMER = ("views",)
-_UNHURRIED = tuple(code for code in CloseCode if code is not CloseCode.TIMEOUT)
-"""After these a hub is dialled again slowly: it left on purpose, or one of us broke a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,6 @@ class ViewsConfig:
     dial_timeout_us: Duration = SECOND
     dial_timeout_alone_us: Duration = 500 * MS
     retry_us: Duration = SECOND
-    retry_fast_for_us: Duration = MINUTE
     explore_us: Duration = 10 * SECOND
     crossing_us: Duration = 3 * SECOND
     evict_every_us: Duration = 2 * SECOND
@@ -49,7 +45,8 @@ class ViewsConfig:
 
 @dataclass(slots=True)  # state: changes in place
 class _Target:
-    """Somebody to dial. ``author`` is None until a handshake has told."""
+    """Somebody to dial. ``author`` is None until a handshake has told; ``next_at`` and ``failures`` matter until then
+    only, afterwards the overlay keeps time."""
 
     addresses: tuple[Address, ...]
     author: AuthorId | None
@@ -58,7 +55,6 @@ class _Target:
     dial: int | None = None
     linked_once: bool = False
     lost_at: Instant | None = None
-    hurry: bool = False  # lost by a glitch and not on purpose
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -130,7 +126,7 @@ class Views:
         return self.plan(now)
 
     def address(self, author: AuthorId, addresses: tuple[Address, ...], now: Instant) -> list[Effect]:
-        """``author`` can be reached at these addresses; new ones make it due at once."""
+        """``author`` can be reached at these addresses."""
         addresses = self._others(addresses)
         if author == self.author or not addresses:
             return []
@@ -141,8 +137,6 @@ class Views:
             self._peers[author] = _Target(addresses, author, now + 1)
         elif target.addresses != addresses:
             target.addresses = addresses
-            target.next_at = now + 1
-            target.failures = 0
         for name in [n for n, t in self._names.items() if set(t.addresses) & set(addresses)]:
             del self._names[name]
         return self.plan(now)
@@ -245,19 +239,15 @@ class Views:
                 del self._names[name]
         target.linked_once = True
         target.lost_at = None
-        target.failures = 0
 
     def link_down(self, link: LinkId, code: int | None, now: Instant) -> list[Effect]:
-        """A link is gone; unless it ended cleanly its peer is dialled again within a second."""
+        """A link is gone."""
         state = self.links.pop(link, None)
         if state is None:
             return []
         target = self._peers.get(state.peer)
         if target is not None and self.link_of(state.peer) is None:
             target.lost_at = None if code in (CloseCode.TOO_MANY_LINKS, CloseCode.DUPLICATE_LINK) else now
-            target.hurry = code not in _UNHURRIED
-            wait = self.rng.below(self.config.retry_us // 5) + 1 if target.hurry else self._slow()
-            target.next_at = now + wait
         return self.plan(now)
 
     # --- dials --------------------------------------------------------------------------------------------------
@@ -280,7 +270,8 @@ class Views:
             if reason == Reason.HANDSHAKE_WRONG_IDENTITY and len(self._names) < limits.CANDIDATES_MAX:
                 for host, port in wrong:  # whoever lives there now is worth a dial as somebody unknown
                     self._names[f"{host} {port}"] = _Target(((host, port),), None, now + self.config.retry_us)
-        target.next_at = now + self._backoff(target, now)
+        wait = min(30 * SECOND, self.config.retry_us << min(5, target.failures - 1))
+        target.next_at = now + self.rng.jitter(wait, 20)
         return self.plan(now)
 
     def dial_ended(self, dial: int) -> None:
@@ -295,17 +286,16 @@ class Views:
         return None if target is None else target.author
 
     def want(self, peer: AuthorId, now: Instant, *, urgent: bool) -> tuple[bool, list[Effect]]:
-        """The overlay wants a link with ``peer``; False if nobody knows where it is. While the mesh is small every
-        known peer has its turn anyway, and so has this one."""
+        """The overlay wants a link with ``peer``; False if nobody knows where it is, or this hub is leaving."""
         target = self._peers.get(peer)
-        if not self.small and not self.leaving and (target is None or not target.addresses):
+        if self.leaving or target is None or not target.addresses:
             return False, []
         self.wanted[peer] = urgent
-        return True, [] if self.small else self.plan(now)
+        return True, self.plan(now)
 
     def network_changed(self, now: Instant) -> list[Effect]:
-        """Addresses changed: everybody who is lost is worth a dial at once."""
-        for target in [*self._peers.values(), *self._names.values()]:
+        """Addresses changed: whatever is known of names is worth a dial at once."""
+        for target in self._names.values():
             target.next_at = min(target.next_at, now + 1)
             target.failures = 0
         return self.plan(now)
@@ -314,56 +304,36 @@ class Views:
         for name in [n for n, t in self._names.items() if t is target]:
             del self._names[name]
 
-    def _slow(self) -> Duration:
-        interval = min(30 * SECOND, max(5 * SECOND, 30 * SECOND * len(self._peers) // 64))
-        return self.rng.jitter(interval, 20)
-
-    def _backoff(self, target: _Target, now: Instant) -> Duration:
-        if target.linked_once:
-            fast = target.hurry and target.lost_at is not None and now - target.lost_at < self.config.retry_fast_for_us
-            return self.rng.jitter(self.config.retry_us, 20) if fast else self._slow()
-        return self.rng.jitter(min(30 * SECOND, self.config.retry_us << min(5, target.failures - 1)), 20)
-
     def plan(self, now: Instant) -> list[Effect]:
-        """Dial whoever is due and wanted; come back when the next one is."""
+        """Dial whom the overlay wants and which names are due; come back when the next one is."""
         if self.leaving:
             return []
-        linked = {state.peer for state in self.links.values()}
         alone = len(self.links) < 2
-        short = len(self.links) < (self.config.links_target if self.small else self.sought)
-        parallel = self.config.parallel if self.small and not alone else self.config.parallel_alone
-        free = parallel - len(self._dials)
+        short = len(self.links) < self.sought
+        free = (self.config.parallel_alone if alone or not self.small else self.config.parallel) - len(self._dials)
         effects: list[Effect] = []
+        linked = {state.peer for state in self.links.values()}
+        for peer in [peer for peer in self.wanted if peer not in linked][: max(0, free)]:
+            target = self._peers.get(peer)
+            if target is not None and target.dial is None:
+                free -= 1
+                effects.append(self._dial(target, alone))
         waiting: list[Instant] = []
         lost = not short and any(known.lost_at is not None for known in self._peers.values())
         pause = self.config.retry_us if lost else self.config.explore_us
-        for target in self._wanted(linked, short):
+        for target in self._names.values():
             if target.dial is not None:
                 continue
-            due = target.next_at if target.author not in self.wanted or self.small else now
-            if target.author is None and not short:
-                due = max(due, self._unknown_at + pause)
+            due = target.next_at if short else max(target.next_at, self._unknown_at + pause)
             if due > now:
                 waiting.append(due)
             elif free > 0:
                 free -= 1
-                if target.author is None:
-                    self._unknown_at = now
+                self._unknown_at = now
                 effects.append(self._dial(target, alone))
         if waiting and free > 0:
             effects.append(SetTimer(TIMER, max(now + 1, min(waiting))))
         return effects
-
-    def _wanted(self, linked: set[AuthorId], short: bool) -> list[_Target]:
-        if not self.small:  # the overlay decides whom this hub is linked with
-            known = [self._peers[peer] for peer in self.wanted if peer in self._peers and peer not in linked]
-            return [*(target for target in known if target.addresses), *self._names.values()]
-        targets = [t for a, t in self._peers.items() if a not in linked and t.addresses and (short or t.linked_once)]
-        if not short:
-            # A full hub still seeks whom it has lost by a glitch, but not whom it left on purpose.
-            targets = [t for t in targets if t.lost_at is not None]
-        targets.extend(self._names.values())
-        return targets
 
     def _dial(self, target: _Target, alone: bool) -> Connect:
         self._dial_count += 1

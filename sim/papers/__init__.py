@@ -8,14 +8,13 @@ claims is a :class:`~protocol.bars.Bar`. Figures are medians over the seeds unle
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing import get_context
 from statistics import median
 from typing import Final, Protocol, TypeVar, cast
 
 from protocol.bars import Bar
+from sim.executors import Processes
 from sim.kernel import collect_seldom
 
 PAPERS: Final = {
@@ -24,6 +23,7 @@ PAPERS: Final = {
     "plumtree": "sim.papers.plumtree",
     "reconcile": "sim.papers.reconcile",
     "remerge": "sim.papers.remerge",
+    "state-plane": "sim.papers.state_plane",
 }
 
 Cell = float | int | str | bool | None
@@ -94,12 +94,11 @@ class Plan:
                 results[number] = work(item)
                 self.say(f"{what}: {number + 1} of {len(listed)}")
         else:
-            jobs = min(self.jobs, len(listed))
-            with ProcessPoolExecutor(jobs, get_context("spawn"), collect_seldom) as pool:
-                waiting = {pool.submit(work, item): number for number, item in enumerate(listed)}
-                for done in as_completed(waiting):
-                    results[waiting[done]] = done.result()
-                    self.say(f"{what}: {len(results)} of {len(listed)}")
+            for number, outcome in Processes(self.jobs).run(work, listed):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                results[number] = outcome
+                self.say(f"{what}: {len(results)} of {len(listed)}")
         return [results[number] for number in range(len(listed))]
 
 

@@ -14,14 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.bars import Bar
+from protocol.bars import Bar, percentile
 from protocol.clock import MINUTE, MS, SECOND, Duration
 from protocol.membership.overlay_values import OverlayConfig
 from protocol.rng import Rng
 from sim import graph
 from sim.field import Field
 from sim.members import FieldConfig
-from sim.metrics import percentile
 from sim.papers import Cell, Curve, Found, Picture, Plan, Row, middle
 
 ABOUT: Final = "when two halves that lived apart for an hour are one crowd again, and what a flapping path costs"

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from protocol.bars import Bar
+from protocol.bars import Bar, percentile
 from protocol.clock import MS, SECOND, Duration
 from protocol.inputs import CommonsGrant
 from protocol.limits import SPACING_US
 from sim import keys, network
 from sim.checkers import Safety, linked, reaches, sides_right
 from sim.host import Host
-from sim.metrics import Ages, Traffic, percentile, traffic, when_each
+from sim.metrics import Ages, Traffic, traffic, when_each
 from sim.paths import Quality
 from sim.world import DEFAULT_GRANT, World, WorldConfig
 

@@ -75,8 +75,13 @@ async def test_the_verbs_that_ask_a_running_hub(tmp_path: Path) -> None:
         pictures = [json.loads(line) for line in watch.out.splitlines()]
         assert [picture["author"] for picture in pictures] == [one.author] * 3
         assert pictures[0]["up_s"] < pictures[1]["up_s"] < pictures[2]["up_s"]
-        text = await meshnode(tmp_path, "watch", "--count", "1", *state)
+        assert {hub["author"]: hub["where"] for hub in pictures[2]["hubs"]} == {
+            one.author: "self",
+            other.author: "neighbor",
+        }
+        text = await meshnode(tmp_path, "watch", "--once", *state)
         assert (text.code, text.err) == (0, "")
+        assert f"(a) {other.author[:10]}" in text.out
         assert "\x1b" not in text.out  # nobody looks at a pipe
         identity = await meshnode(tmp_path, "identity", "--json", *state)
         assert identity.code == 0
@@ -210,7 +215,7 @@ ALONE = {
     "status": ("status",),
     "status in JSON": ("status", "--json"),
     "peers": ("peers",),
-    "watch": ("watch", "--count", "1"),
+    "watch": ("watch", "--once"),
 }
 
 

@@ -71,10 +71,18 @@ STATUS: dict[str, Any] = {
             "agent": str,
             "waiting": int,
             "lazy": int,
+            "neighbors": [str],
         }
     ],
     "exiles": [str],
     "known_peers": int,
+    "coverage": {
+        "whole": bool,
+        "share": NUMBER,
+        "sampled": int,
+        "authors_estimate": int,
+        "epoch": (int, type(None)),
+    },
     "date_known": bool,
     "store": {"ok": bool, "why": str},
     "cpu_s": NUMBER,

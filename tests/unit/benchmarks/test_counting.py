@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from benchmarks.hubs import BenchmarkError
-from benchmarks.measure import percentile
 from benchmarks.mesh import deliveries, first_shown
 from benchmarks.pair import _check_distinct
 
@@ -56,9 +55,3 @@ def test_a_record_that_is_shown_twice_spoils_the_measurement() -> None:
     _check_distinct([[0, 1, 1, 5], [0, 1, 2, 5], [0, 2, 1, 5]])
     with pytest.raises(BenchmarkError, match="twice"):
         _check_distinct([[0, 1, 1, 5], [0, 1, 1, 9]])
-
-
-def test_a_percentile_is_a_value_that_was_measured() -> None:
-    values = [30, 10, 20, 40]
-    assert [percentile(values, share) for share in (0.01, 0.5, 0.51, 0.99, 1.0)] == [10, 20, 30, 40, 40]
-    assert percentile([], 0.5) is None

@@ -272,8 +272,9 @@ def test_addresses_of_peers_are_bounded_and_at_most_one_message_a_second_counts(
 
 
 def test_a_peer_too_many_is_counted_while_all_others_are_being_dialled() -> None:
-    everybody = ViewsConfig(parallel_alone=2 * KNOWN_PEERS_MAX, links_max=2 * KNOWN_PEERS_MAX)
-    all_linked = OverlayConfig(small_mesh=2 * KNOWN_PEERS_MAX, shuffle_small=False)
+    many = 2 * KNOWN_PEERS_MAX
+    everybody = ViewsConfig(parallel_alone=many, links_target=many, links_max=many)
+    all_linked = OverlayConfig(small_mesh=many, small_sought=many, shuffle_small=False)
     hub = Hub(config=NodeConfig(views=everybody, overlay=all_linked))
     for number in range(KNOWN_PEERS_MAX):
         hub.act(PeerSeen("", ((f"10.{number // 250}.0.1", 1 + number),), person(10_000 + number).author))

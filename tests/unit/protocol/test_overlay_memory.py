@@ -82,14 +82,52 @@ def test_exiles_are_bounded_and_those_who_never_were_neighbors_give_way_first() 
     assert list(table) == [CAT, name(4), name(6)], "the one lost longest ago does"
 
 
-def test_whoever_is_alone_dials_every_exile_that_is_due_and_others_take_turns() -> None:
+def forty() -> Exiles:
+    """Forty who did not answer, and the first turn drawn."""
     table = exiles()
     for number in range(40):
         table.add(name(number), NOW, NOW, was_neighbor=False)
-    later = NOW + MINUTE
-    assert len(table.due(8, 60, later, alone=True)[0]) == 8
-    table.due(8, 60, later, alone=False)  # the first turn is drawn
-    assert len(table.due(8, 60, later + MINUTE, alone=False)[0]) == 2
+    table.due(8, 60, NOW, alone=False)
+    return table
+
+
+def test_exiles_who_never_were_neighbors_take_turns() -> None:
+    assert len(forty().due(8, 60, NOW + MINUTE, alone=False)[0]) == 2
+
+
+def dialled_alone(table: Exiles, began: int, lasts: int) -> list[tuple[int, AuthorId]]:
+    """Whom a hub without neighbors dials, in which second; nobody answers."""
+    tried: list[tuple[int, AuthorId]] = []
+    under_way: list[AuthorId] = []
+    for now in range(began, began + lasts, 500 * MS):
+        for peer in under_way:
+            table.failed(peer, 60, now)
+        under_way, _ = table.due(8, 60, now, alone=True)
+        for peer in under_way:
+            table.dialled(peer)
+            tried.append(((now - began) // SECOND, peer))
+    return tried
+
+
+def test_whoever_is_left_alone_dials_everybody_at_once_and_then_eight_in_a_turn_of_half_a_minute() -> None:
+    tried = dialled_alone(forty(), NOW + MINUTE, 31 * MINUTE)
+    assert len({peer for second, peer in tried if second < 4}) == 40, "a burst, eight at a time"
+    by_minute = [sum(minute == second // 60 for second, _ in tried) for minute in range(1, 31)]
+    assert max(by_minute) <= 32
+    assert sum(by_minute) <= 30 * 20
+    assert len({peer for second, peer in tried if second >= 28 * MINUTE // SECOND}) == 40, "nobody is given up"
+
+
+def test_whoever_is_left_alone_again_and_again_does_not_dial_everybody_each_time() -> None:
+    table = forty()
+    tried = 0
+    for now in range(NOW + MINUTE, NOW + 2 * MINUTE, 500 * MS):
+        due, _ = table.due(8, 60, now, alone=now // SECOND % 2 == 0)
+        tried += len(due)
+        for peer in due:
+            table.dialled(peer)
+            table.failed(peer, 60, now)
+    assert tried <= 2 * 40 + 2 * 8
 
 
 def test_a_changed_network_makes_every_exile_due_within_two_seconds() -> None:
@@ -209,7 +247,7 @@ def test_evictions_are_two_seconds_apart() -> None:
 
 def near_and_far() -> Overlay:
     """Six neighbors 40 ms away or more, and a probe of ANN under way."""
-    view = overlay(OverlayConfig(small_mesh=0, shuffle_us=0, outbound=0, oldest=0))
+    view = overlay(OverlayConfig(small_mesh=0, shuffle_us=0, outbound=0, oldest=0, mix=0))
     peers = [name(10 + number) for number in range(6)]
     welcome(view, *peers)
     for number, peer in enumerate(peers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from protocol.clock import MINUTE, MS, SECOND
@@ -24,7 +26,7 @@ from protocol.membership.overlay_values import (
 )
 from protocol.rng import Rng
 from protocol.wire.joining import Join, Neighbor, NeighborAnswer
-from tests.unit.protocol.overlay_net import name
+from tests.unit.protocol.overlay_net import Net, name
 
 ME, CONTACT, OTHER = name(0), name(1), name(2)
 LARGE = OverlayConfig(small_mesh=0, probe_us=0, shuffle_us=0, outbound=0, oldest=0)
@@ -78,6 +80,49 @@ def test_a_contact_that_cannot_be_reached_is_tried_again_after_seconds_and_not_a
     assert wake.key == PLAN
     assert 4 * SECOND <= wake.at - NOW <= 6 * SECOND
     assert said(view.timer(PLAN, wake.at)) == [Dial(CONTACT, Priority.URGENT)]
+
+
+def test_a_contact_is_dialled_until_it_was_met_although_others_are_neighbors_by_then() -> None:
+    view = overlay()
+    view.join(CONTACT, NOW)
+    welcome(view, *(name(10 + number) for number in range(LARGE.active)))
+    view.dial_failed(CONTACT, NOW)
+    tried = []
+    for now in range(NOW, NOW + 5 * MINUTE, SECOND // 2):
+        if any(isinstance(effect, Dial) and effect.peer == CONTACT for effect in view.timer(PLAN, now)):
+            tried.append(now - NOW)
+            view.dial_failed(CONTACT, now)
+    assert 4 * SECOND <= tried[0] <= 7 * SECOND
+    gaps = [later - before for before, later in pairwise(tried)]
+    assert gaps[-1] >= 24 * SECOND
+    assert max(gaps) <= 37 * SECOND
+    view.link_up(CONTACT, False, NOW + 6 * MINUTE)
+    later = [said(view.timer(PLAN, now)) for now in range(NOW + 6 * MINUTE, NOW + 8 * MINUTE, SECOND)]
+    assert Dial(CONTACT, Priority.NORMAL) not in [effect for effects in later for effect in effects]
+
+
+@pytest.mark.parametrize("config", [LARGE, OverlayConfig()])
+def test_two_that_join_through_each_other_are_no_island_if_one_of_them_knows_somebody_else(
+    config: OverlayConfig,
+) -> None:
+    net = Net(5)
+    net.crowd(30, config)
+    for index in (40, 41):
+        net.add(index, config)
+    net.join(name(40), name(41))
+    net.join(name(41), name(40))
+    net.run(5 * SECOND)
+    assert net.components() == [30, 2]
+    net.join(name(40), name(3))
+    net.run(5 * SECOND)
+    assert net.components() == [32]
+
+
+def test_contacts_are_bounded_and_the_one_named_longest_ago_gives_way() -> None:
+    view = overlay()
+    for number in range(20):
+        view.join(name(50 + number), NOW)
+    assert len(view._seeking.contacts) == view.config.contacts
 
 
 def test_a_join_is_answered_welcomed_and_walks_on_from_every_other_neighbor() -> None:

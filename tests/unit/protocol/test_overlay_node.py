@@ -116,6 +116,23 @@ def test_a_silent_dialler_is_taken_in_after_a_second() -> None:
     assert neighbors(hub) == [ANN.author]
 
 
+def test_somebody_who_is_back_after_long_is_a_bridge_and_all_neighbors_hear_of_it_at_once() -> None:
+    hub = large()
+    neighbor(hub, 1, ANN, 1)
+    neighbor(hub, 2, BEN, 2)
+    hub.act(LinkDown(LinkId(1), None))
+    hub.drain()
+    hub.now += 30 * SECOND
+    hub.node._awake_at = hub.now  # nobody slept: this is not about that
+    effects = neighbor(hub, 3, ANN, 1)
+    assert wire.Neighbors(tuple(sorted((ANN.author, BEN.author)))) in sent(effects, 2)
+    assert ForwardJoin(6, peer_record(ANN, at(1))) in sent(effects, 2)
+    assert [type(message) for message in sent(effects, 3)].count(Shuffle) == 1
+    hood = hub.node._hood
+    assert hood.bridges(hub.now) == (ANN.author,)
+    assert hood.bridges(hub.now + OverlayConfig().bridge_us) == ()
+
+
 # --- records on the wire --------------------------------------------------------------------------------------------
 
 

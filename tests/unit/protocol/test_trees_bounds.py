@@ -70,6 +70,16 @@ def test_announcements_of_whoever_leaves_are_forgotten_in_time() -> None:
     assert trees.statistics().missing == 0
 
 
+def test_more_announcements_than_one_message_may_name_leave_in_two() -> None:
+    trees = hub(replace(TreesConfig(), recent_max=256, ihave_ids_max=256))
+    for number in range(300):
+        trees.receive(ANN, told(number), 0)
+    trees.neighbor_up(DAN, 0)
+    lazy(trees, DAN)
+    said = [message for peer, message in pushes(trees.receive(ANN, told(300), 0)) if peer == DAN]
+    assert [len(message.entries) for message in said if isinstance(message, IHave)] == [256 * 5, 5]
+
+
 # --- questions --------------------------------------------------------------------------------------------------
 
 

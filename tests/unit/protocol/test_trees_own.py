@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from protocol.clock import SECOND
 from protocol.gossip.trees import TIMER, Push, Trees, TreesConfig
+from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, TreeGraft, TreePrune
 from tests.unit.protocol.test_trees_links import ANN, AT_ONCE, BEN, CAT, DAN, ME, hub, lazy, name, pushes, told, word
@@ -145,6 +146,45 @@ def test_when_the_parent_goes_every_tree_is_grafted_for_itself() -> None:
     assert own == (BEN, TreeGraft(DAN, b""))
 
 
+# --- circles ----------------------------------------------------------------------------------------------------
+
+HELD = replace(AT_ONCE, hold_us=400_000, settled_us=2 * SECOND)
+
+
+def copies(trees: Trees, number: int, now: int) -> list[AuthorId]:
+    """Whom a message that Ann and then Ben bring makes us prune."""
+    trees.receive(ANN, told(number), now)
+    return [peer for peer, message in pushes(trees.receive(BEN, told(number), now)) if message == TreePrune(None)]
+
+
+def test_a_link_that_has_just_come_is_pruned_by_its_first_duplicate() -> None:
+    assert copies(hub(HELD), 1, 2 * SECOND - 1) == [BEN]
+
+
+def test_a_settled_link_is_pruned_once_duplicates_have_come_for_a_while() -> None:
+    trees = hub(HELD)
+    assert copies(trees, 1, 2 * SECOND) == []
+    assert copies(trees, 2, 2 * SECOND + 49_999) == []
+    assert copies(trees, 3, 2 * SECOND + 450_000) == [BEN]
+
+
+def test_hubs_do_not_all_wait_for_the_same_while() -> None:
+    waits = []
+    for seed in range(20):
+        trees = Trees(HELD, Rng(seed))
+        for peer in (ANN, BEN):
+            trees.neighbor_up(peer, 0)
+        steps = (at for at in range(2 * SECOND, 3 * SECOND, 25_000) if copies(trees, at // 1_000, at))
+        waits.append(next(steps) - 2 * SECOND)
+    assert 50_000 <= min(waits) < 150_000 < 350_000 < max(waits) <= 450_000
+
+
+def test_an_own_tree_and_a_tree_of_the_paper_prune_at_once() -> None:
+    trees = busy(replace(OWN, hold_us=400_000))
+    assert Push(BEN, TreePrune(DAN)) in trees.receive(BEN, told(2, tree=RENEWED), 9 * SECOND)
+    assert copies(hub(TreesConfig.plumtree_paper()), 1, 9 * SECOND) == [BEN]
+
+
 # --- shorter ways -----------------------------------------------------------------------------------------------
 
 PAPER = replace(AT_ONCE, swap_shared_hops=3, far_shared_hops=0, swap_gap_us=0)
@@ -207,6 +247,23 @@ def test_an_own_tree_has_a_threshold_of_its_own() -> None:
     trees.receive(BEN, told(2, tree=RENEWED), SECOND)
     trees.receive(ANN, told(3, tree=1), SECOND)
     assert pushes(trees.receive(BEN, word(3, hops=2), SECOND)) == [(BEN, TreeGraft(DAN, b"")), (ANN, TreePrune(DAN))]
+
+
+def test_in_an_own_tree_a_shorter_way_must_not_have_been_much_slower_when_the_tree_was_made() -> None:
+    config = replace(OWN, swap_own_hops=1, far_own_hops=2, swap_slower_us=5)
+    swapped = [(BEN, TreeGraft(DAN, b"")), (ANN, TreePrune(DAN))]
+    for after_us, wanted in ((5, swapped), (6, [])):
+        trees = busy(config)
+        trees.receive(BEN, told(2, tree=RENEWED), SECOND + after_us)
+        trees.receive(ANN, told(3, tree=1), 2 * SECOND)
+        assert pushes(trees.receive(BEN, word(3, hops=2), 2 * SECOND)) == wanted
+
+
+def test_in_an_own_tree_a_way_of_which_no_delay_is_known_is_not_taken_for_its_hops() -> None:
+    trees = busy(replace(OWN, swap_own_hops=1, far_own_hops=2))
+    trees.receive(BEN, TreePrune(DAN), SECOND)  # it brought no copy
+    trees.receive(ANN, told(3, tree=1), 2 * SECOND)
+    assert pushes(trees.receive(BEN, word(3, hops=2), 2 * SECOND)) == []
 
 
 def test_the_paper_and_iroh_have_presets() -> None:

@@ -85,7 +85,7 @@ def test_a_false_picture_is_found(twist: Callable[[NodeStatistics, Pair], NodeSt
 def test_a_value_kept_beyond_its_lease_is_found() -> None:
     pair = running_pair()
     seen = seen_by_ben(pair)
-    stale = replace(seen, authors=tuple(line for line in seen.authors if not line.own))
+    stale = replace(seen, links=(), authors=tuple(line for line in seen.authors if not line.own))
     pair.cut()
     pair.advance(15 * SECOND + pair.safety.residue_us + SECOND)
     with pytest.raises(SafetyViolation, match="leased for"):

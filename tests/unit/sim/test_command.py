@@ -87,13 +87,6 @@ def test_traces_can_be_written_and_compared(tmp_path: Path) -> None:
     assert other.stdout.startswith("line 1\n< {")
 
 
-def test_the_swarm_says_how_many_seeds_hold() -> None:
-    done = CliRunner().invoke(main, ["swarm", "--seeds", "1", "--first", "4"])
-    assert (done.exit_code, done.stdout) == (0, "1 of 1 seeds hold\n")
-    done = CliRunner().invoke(main, ["swarm", "--seeds", "1", "--first", "4", "--json"])
-    assert json.loads(done.stdout) == {"seeds": 1, "first": 4, "broken": []}
-
-
 def test_scenarios_are_listed_and_an_unknown_one_is_exit_code_2() -> None:
     listed = CliRunner().invoke(main, ["list"]).stdout
     assert "plaza" in listed

@@ -59,3 +59,17 @@ def test_authors_and_key_states_do_not_depend_on_the_lane() -> None:
     assert stub.key_state == real.key_state
     assert stub.sign(b"m") != real.sign(b"m")
     assert crypto.verify(real.key_state.key, b"m", real.sign(b"m"))
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_rotated_author_signs_with_the_next_key_and_with_no_other(lane: Lane) -> None:
+    port, told = keys(lane)
+    first = port.identity(MESH, Rng(1))
+    second = port.rotated(MESH, first)
+    third = port.rotated(MESH, second)
+    assert [each.key_state.rotation for each in (first, second, third)] == [0, 1, 2]
+    assert {each.author for each in (first, second, third)} == {first.author}
+    signature = third.sign(b"message")
+    assert told == [(first.author, b"message")]
+    assert port.verify(third.key_state.key, b"message", signature)
+    assert not port.verify(second.key_state.key, b"message", signature)

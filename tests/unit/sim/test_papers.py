@@ -176,7 +176,7 @@ def test_rounds_of_iroh_reach_everybody_with_its_trees_and_with_ours() -> None:
 def test_busy_authors_are_compared_with_a_flood_over_the_same_links() -> None:
     found = plumtree._authors(plumtree._Job(1, 60, quick=True))
     assert found.slower is not None
-    assert 1.0 <= found.slower[0] <= found.slower[1]
+    assert 1.0 <= found.slower[0] <= found.slower[1] <= found.slower[2]
     assert found.missed == 0
     assert 0 < found.control_share < 1
 

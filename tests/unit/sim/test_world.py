@@ -15,7 +15,7 @@ from sim.checkers import linked
 from sim.discovery import Hints
 from sim.faults import Crash, Cut, CutOneWay, Fault, Heal, Reset, Restart, Starve, Worsen, schedule
 from sim.host import Host
-from sim.metrics import percentile, when_each
+from sim.metrics import when_each
 from sim.paths import Quality
 from sim.persons import Person
 from sim.world import World, WorldConfig
@@ -206,9 +206,3 @@ def test_waiting_says_how_long_it_took_or_that_it_never_came() -> None:
     hosts = [world.add("ada"), world.add("ben")]
     taken = when_each(world, hosts, lambda host: host.name == "ada" and world.now > 2 * SECOND, SECOND)
     assert taken == {"ada": 800 * MS, "ben": None}
-
-
-def test_percentiles_are_values_that_occurred() -> None:
-    assert percentile([], 0.5) is None
-    assert percentile([7], 0.99) == 7
-    assert [percentile(list(range(1, 101)), share) for share in (0.0, 0.5, 0.99, 1.0)] == [1, 50, 99, 100]

@@ -1,0 +1,165 @@
+"""Plays one world after the other and says what broke: the work behind ``python -m sim swarm`` and ``replay``.
+
+A file that replays a world holds its whole plan (:mod:`sim.plain`), what broke, and the digest of the run, so that
+somebody else can see whether it was the same one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TextIO
+
+from protocol.bars import Bar, percentile
+from protocol.clock import SECOND
+from protocol.node import Node
+from sim.draws import draw
+from sim.executors import Processes
+from sim.faults import FAULT_KINDS
+from sim.kernel import collect_seldom
+from sim.network import WEATHER_KINDS
+from sim.papers import Curve, Picture
+from sim.plain import from_plain, to_plain
+from sim.shrink import shrink
+from sim.swarm import CLOCK_KINDS, Draw, Played, play
+from sim.world import MakeNode, SafetyViolation
+
+KINDS: Final = (*FAULT_KINDS, *WEATHER_KINDS, *CLOCK_KINDS)
+"""Everything that can go wrong in a world of the swarm."""
+PROVEN_FROM: Final = 200
+"""Worlds from which on each kind must have been seen: fewer may well draw none of a rare one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A world that broke a rule; ``draw`` is the smallest found, after ``tries`` others."""
+
+    seed: int
+    rule: str
+    what: str
+    draw: Draw
+    digest: str
+    tries: int
+
+
+def breaks(drawn: Draw) -> SafetyViolation | None:
+    """What a world breaks."""
+    try:
+        play(drawn)
+    except SafetyViolation as violation:
+        return violation
+    return None
+
+
+def one(seed: int, *, shrinks: bool = True) -> Played | Broken:
+    """The world of one seed; if it breaks a rule, the smallest that does."""
+    drawn = draw(seed)
+    try:
+        return play(drawn)
+    except SafetyViolation as violation:
+        if not shrinks:
+            return Broken(seed, violation.rule, str(violation), drawn, violation.digest, 0)
+        small = shrink(drawn, violation, breaks)
+        return Broken(seed, violation.rule, str(small.violation), small.draw, small.violation.digest, small.tries)
+
+
+def search(seeds: Sequence[int], *, jobs: int = 1, shrinks: bool = True) -> Iterator[Played | Broken]:
+    """All of these as they end, in any order; in processes if there are several jobs."""
+    work = partial(one, shrinks=shrinks)
+    if jobs == 1:
+        collect_seldom()
+        yield from map(work, seeds)
+        return
+    for _, outcome in Processes(jobs).run(work, seeds):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
+
+
+def fired(results: Iterable[Played | Broken]) -> dict[str, int]:
+    """How often each kind of misfortune was seen."""
+    counts = dict.fromkeys(KINDS, 0)
+    for result in results:
+        if isinstance(result, Played):
+            for kind, count in result.fired.items():
+                counts[kind] += count
+    return counts
+
+
+def bars(results: Sequence[Played | Broken]) -> list[Bar]:
+    """No rule broken; and, of enough worlds, every kind of misfortune seen."""
+    broken = sum(isinstance(result, Broken) for result in results)
+    found = [Bar("worlds that broke a rule", float(broken), 0.0, "worlds")]
+    if len(results) >= PROVEN_FROM:
+        found += [
+            Bar(f"seen: {kind}", float(count), 1.0, "times", at_most=False) for kind, count in fired(results).items()
+        ]
+    return found
+
+
+def figures(results: Sequence[Played | Broken]) -> dict[str, object]:
+    """What it took and how large it was."""
+    held = [result for result in results if isinstance(result, Played)]
+    settled = [result.settled_us for result in held]
+    shares = {"p50": percentile(settled, 0.5), "p99": percentile(settled, 0.99), "max": max(settled, default=None)}
+    return {
+        "hubs": sum(result.hubs for result in held),
+        "virtual_s": sum(result.virtual_us for result in held) // SECOND,
+        "hub_s": sum(result.hubs * result.virtual_us for result in held) // SECOND,
+        "steps_checked": sum(result.steps for result in held),
+        "vectors_checked": sum(result.checked for result in held),
+        "values_shown": sum(result.deliveries for result in held),
+        "whole_after_heal_s": {name: None if us is None else us / SECOND for name, us in shares.items()},
+    }
+
+
+def picture(results: Sequence[Played | Broken]) -> Picture:
+    """How many of the cores were whole how long after the heal."""
+    settled = sorted(result.settled_us / SECOND for result in results if isinstance(result, Played))
+    points = [(us, 100 * (number + 1) / len(settled)) for number, us in enumerate(settled)]
+    curve = Curve(f"{len(settled)} worlds", points)
+    return Picture("cores that are whole again", "seconds after the heal", "% of worlds", [curve])
+
+
+def write(path: Path, broken: Broken) -> None:
+    """Keep a world in a file."""
+    content = {"violation": broken.what, "digest": broken.digest, "world": to_plain(broken.draw)}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A world played again; ``same`` says whether it went as it did when it was kept."""
+
+    violation: SafetyViolation | None
+    digest: str
+    same: bool
+
+
+def read(path: Path) -> tuple[Draw, str]:
+    """The world in a file, and the digest of its run.
+
+    Raises:
+        ValueError: the file holds no world.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or "world" not in content:
+        raise ValueError(f"{path} holds no world")
+    return from_plain(Draw, content["world"]), str(content.get("digest", ""))
+
+
+def replay(path: Path, out: TextIO | None = None, make_node: MakeNode = Node) -> Replay:
+    """Play the world in a file once more; ``make_node`` as for :func:`~sim.swarm.play`.
+
+    Raises:
+        ValueError: the file holds no world.
+    """
+    drawn, digest = read(path)
+    try:
+        played = play(drawn, out=out, make_node=make_node)
+    except SafetyViolation as violation:
+        return Replay(violation, violation.digest, violation.digest == digest)
+    return Replay(None, played.digest, played.digest == digest)
