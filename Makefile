@@ -12,7 +12,7 @@ TOOLS := /(hypothesis|mypy|mypyc|numpy|pip|_pytest|pygments|setuptools)/
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench lab lock clean
+.PHONY: help venv demo test check bench lab crash lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

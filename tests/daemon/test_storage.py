@@ -57,7 +57,7 @@ async def test_a_hub_with_a_damaged_store_goes_on_with_live_vectors(tmp_path: Pa
         path = database_path(tmp_path / "ada", ada.hub.opened.mesh.mesh_id)
         path.write_bytes(b"no database, but long enough to be read as one" * 90)
         ada = await crew.start("ada")
-        ben = await crew.start("ben", peers__static=[ada.at])
+        ben = await crew.start("ben", peers__static=(ada.at,))
         crew.nursery.start_soon(crew.feeling, ada, 0.5)
         await until(lambda: ben.arousal_of(ada.author) is not None, what="ada's vector")
         store = view.status(ada.hub)["store"]

@@ -49,7 +49,8 @@ async def command(stage: Stage, room: str, hub: Running, *arguments: str) -> str
             verb, capture_stdout=True, capture_stderr=True, check=False, env=environ(stage.folder), stdin=b""
         )
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments[:2])} in {room}: {done.stderr.decode(errors='replace').strip()}")
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise RuntimeError(f"{' '.join(arguments[:2])} in {room}: exit status {done.returncode}, {said or 'no word'}")
     return done.stdout.decode()
 
 

@@ -11,7 +11,7 @@ from tests.tidy import prose
 from tests.tidy.supply import read_lock
 from tests.tidy.tree import ROOT, documents, listing, texts
 
-TARGETS = {"venv", "demo", "test", "check", "bench", "lab", "lock", "clean", "help"}
+TARGETS = {"venv", "demo", "test", "check", "bench", "lab", "crash", "lock", "clean", "help"}
 # Put together here, so that this file does not carry what it forbids.
 FORBIDDEN = [
     "see /wo" + "rk/main/README",

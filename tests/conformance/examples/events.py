@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from tests.conformance.examples.shared import MESH, Case, Example, author, bad, good, plain, seed, written
-from tests.conformance.reference.codec import Value, decode, encode
+from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.crypto import blake, public_from_seed
-from tests.conformance.reference.events import OPENING, Event, decode_event, read_fork, read_message
+from tests.conformance.reference.events import OPENING, Event, decode_event, read_fork
+from tests.conformance.reference.messages import TYPES, read_message
 
 WHO = author("events")
 OTHER = author("somebody else")
@@ -18,6 +19,7 @@ FIRST = Event(WHO.author)
 FIRST_ID = blake(FIRST.signed(MESH.mesh_id))
 SECOND = replace(FIRST, seq=2, prev=FIRST_ID)
 SALT = seed("salt")[:16]
+NAMES = dict(enumerate(("EVENT", "WANT_EVENTS", "HEADS", "WANT_PAYLOAD", "CHUNK", "FORK"), 29))
 IDS = [seed(f"event {number}") for number in range(17)]
 
 
@@ -105,7 +107,15 @@ def _bad_events() -> Iterator[Case]:
 
 def event_messages() -> list[Example]:
     """Single messages of the types 29 to 34."""
-    return written(_messages(), lambda data: read_message(decode(data)))
+    return written(_messages(), read_name)
+
+
+def read_name(data: bytes) -> str:
+    """The name of a message of the types 29 to 34."""
+    kind = TYPES[type(read_message(decode(data)))]
+    if kind not in NAMES:
+        raise Refused("another type")
+    return NAMES[kind]
 
 
 def _messages() -> Iterator[Case]:

@@ -12,9 +12,9 @@ from typing import Any, Final
 from tests.conformance.examples import codec, events, frames, keys, records, sketches
 from tests.conformance.examples.shared import MESH, Example
 from tests.conformance.reference.channel import Direction, rekeyed
-from tests.conformance.reference.codec import Refused, decode
+from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.crypto import verify
-from tests.conformance.reference.events import read_fork, read_message
+from tests.conformance.reference.events import read_fork
 from tests.conformance.reference.keystates import INITIATOR_ROLE, RESPONDER_ROLE, check_proof
 from tests.conformance.reference.meshes import mesh_of, open_mesh, open_secret, tag
 from tests.conformance.reference.noise import Initiator, Responder
@@ -95,7 +95,7 @@ READERS: Final[dict[str, Callable[[Example], Any]]] = {
     "vectors": lambda example: records.read_vector(_hex(example["hex"])),
     "addresses": lambda example: records.read_addresses(_hex(example["hex"])),
     "events": lambda example: events.read_event(_hex(example["hex"])),
-    "event_messages": lambda example: read_message(decode(_hex(example["hex"]))),
+    "event_messages": lambda example: events.read_name(_hex(example["hex"])),
     "forks": lambda example: read_fork(_hex(example["hex"]), MESH.mesh_id, _hex(example["key"])),
     "meshes": _mesh,
     "mesh_tags": _tag,

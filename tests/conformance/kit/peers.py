@@ -65,7 +65,7 @@ class Peer:
         self.arrivals: list[Arrival] = []
         self.closed = False
         self.bye: int | None = None
-        self._seconds = seconds
+        self.seconds = seconds
         self._watch = watch
         self._greeted = False
         self._states: dict[bytes, KeyState] = {session.peer.author: session.peer}
@@ -134,12 +134,16 @@ class Peer:
         self, kind: type[M], fits: Callable[[M], bool], within: float | None = None, since: int = 0
     ) -> Arrival | None:
         """The same, with its time."""
-        deadline = now() + (self._seconds if within is None else within)
+        return self.wait_any(lambda message: isinstance(message, kind) and fits(message), within, since)
+
+    def wait_any(self, fits: Callable[[Message], bool], within: float | None = None, since: int = 0) -> Arrival | None:
+        """The first message of whatever kind that fits."""
+        deadline = now() + (self.seconds if within is None else within)
         at = since
         with self._changed:
             while True:
                 for arrival in self.arrivals[at:]:
-                    if isinstance(arrival.message, kind) and fits(arrival.message):
+                    if fits(arrival.message):
                         return arrival
                 at = max(since, len(self.arrivals))
                 left = deadline - now()
@@ -160,7 +164,7 @@ class Peer:
 
     def closes(self, within: float | None = None) -> bool:
         """Whether the hub closes this link in time."""
-        deadline = now() + (self._seconds if within is None else within)
+        deadline = now() + (self.seconds if within is None else within)
         with self._changed:
             while not self.closed and now() < deadline:
                 self._changed.wait(deadline - now())

@@ -16,6 +16,7 @@ from typing import Final
 from tests.conformance.kit import (
     checks_codec,
     checks_discovery,
+    checks_events,
     checks_handshake,
     checks_joining,
     checks_links,
@@ -33,6 +34,7 @@ from tests.conformance.reference.weather import now
 MODULES: Final = (
     checks_codec,
     checks_discovery,
+    checks_events,
     checks_handshake,
     checks_joining,
     checks_links,

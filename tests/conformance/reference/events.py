@@ -8,7 +8,7 @@ from typing import Final
 from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.crypto import blake, verify
 from tests.conformance.reference.keystates import RECORD_VERSION, ROTATIONS_MAX, header
-from tests.conformance.reference.shape import Check, binary, elements, integer, listed
+from tests.conformance.reference.shape import binary, elements, integer, listed
 
 EVENT: Final = "trio.event"
 EVENT_BYTES_MAX: Final = 512
@@ -108,57 +108,3 @@ def read_fork(data: bytes, mesh_id: bytes, key: bytes) -> dict[str, str]:
     if one.author != other.author or ids[0] == ids[1] or not (same_seq or two_openings):
         raise Refused("no fork")
     return {"author": one.author.hex(), "one": ids[0].hex(), "other": ids[1].hex()}
-
-
-def read_message(value: Value) -> str:
-    """The name of one of the messages 29 to 34.
-
-    Raises:
-        Refused: it breaks section 12.5.
-    """
-    kind = elements(value, 1, 256)[0]
-    if not isinstance(kind, int) or isinstance(kind, bool) or kind not in _MESSAGES:
-        raise Refused("another type")
-    name, checks = _MESSAGES[kind]
-    items = elements(value, 1 + len(checks))
-    for check, item in zip(checks, items[1:], strict=True):
-        check(item)
-    if kind == 29 and (items[3] is None) != (items[4] is None):
-        raise Refused("salt and content come together")
-    return name
-
-
-def _maybe(check: Check[bytes]) -> Check[bytes | None]:
-    return lambda value: None if value is None else check(value)
-
-
-def _record(value: Value) -> tuple[bytes, bytes]:
-    signed, signature = elements(value, 2)
-    return binary(1, EVENT_BYTES_MAX)(signed), binary(64)(signature)
-
-
-def _head(value: Value) -> tuple[int, bytes]:
-    incarnation, event = elements(value, 2)
-    return integer(1, COUNTER_MAX)(incarnation), binary(32)(event)
-
-
-def _heads(value: Value) -> bytes:
-    author, heads = elements(value, 2)
-    listed_heads = listed(_head, 0, 8, distinct=True)(heads)
-    if list(listed_heads) != sorted(listed_heads):
-        raise Refused("heads that do not ascend")
-    return binary(32)(author)
-
-
-_AUTHORS: Final = listed(_heads, 1, 16, distinct=True)
-_MESSAGES: Final[dict[int, tuple[str, tuple[Check[object], ...]]]] = {
-    29: (
-        "EVENT",
-        (binary(1, EVENT_BYTES_MAX), binary(64), _maybe(binary(16)), _maybe(binary(0, INLINE_BYTES_MAX))),
-    ),
-    30: ("WANT_EVENTS", (_AUTHORS,)),
-    31: ("HEADS", (_AUTHORS,)),
-    32: ("WANT_PAYLOAD", (binary(32), integer(0, 63), integer(1, 4))),
-    33: ("CHUNK", (binary(32), integer(0, 63), binary(16), _maybe(binary(0, CHUNK_BYTES)))),
-    34: ("FORK", (_record, _record)),
-}

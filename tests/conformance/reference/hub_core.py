@@ -65,7 +65,7 @@ RECORDS_MAX: Final = 64
 
 
 class Core(Probes):
-    """One hub; :class:`Outflow` sends, :class:`Probes` looks after neighbors, this part listens."""
+    """One hub; :class:`Outflow` sends, :class:`Frontiers` keeps events, :class:`Probes` looks after neighbors."""
 
     def up(self, number: int, peer: KeyState, *, dialled: bool, now: float) -> None:
         """A handshake has ended."""
@@ -109,7 +109,7 @@ class Core(Probes):
 
     def _on_message(self, link: Link, message: Message, now: float) -> None:
         if isinstance(message, Hello):
-            self._on_hello(link, message)
+            self._on_hello(link, message, now)
             return
         if not link.greeted and Mutation.BEFORE_HELLO not in self.mutations:
             link.bye = PROTOCOL
@@ -142,7 +142,7 @@ class Core(Probes):
                 for key_state, signed, signature in records:
                     self._on_addresses(link, signed, signature, key_state)
             case _:
-                return
+                self.on_lasting(link, message, now)
 
     def _on_joining(self, link: Link, message: Joining) -> None:
         match message:
@@ -178,13 +178,14 @@ class Core(Probes):
         if named:
             link.outbox.append(ShuffleAnswer(origin, named[-8:]))
 
-    def _on_hello(self, link: Link, message: Hello) -> None:
+    def _on_hello(self, link: Link, message: Hello, now: float) -> None:
         if link.greeted and Mutation.SECOND_HELLO not in self.mutations:
             link.bye = PROTOCOL
             return
         link.greeted = True
         if message.addresses is not None:
             self._on_addresses(link, *message.addresses, link.peer.encoded)
+        self.open_talk(link, now)
 
     def _on_addresses(self, link: Link, signed: bytes, signature: bytes, encoded: bytes) -> None:
         try:
@@ -218,6 +219,7 @@ class Core(Probes):
             return
         self.learn(link, state)
         self._try_pending(state.author, now)
+        self.look_again(state.author)
 
     def learn(self, link: Link, state: KeyState) -> None:
         """Take a valid key state that ``link`` has carried (R23)."""
@@ -419,6 +421,7 @@ class Core(Probes):
         """Time has passed; to be called every few tens of milliseconds."""
         self.publish(now)
         self.nack_due(now)
+        self.graft_due(now)
         for link in self.links.values():
             if not link.open:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tests.conformance.reference.hub_outflow import Outflow
+from tests.conformance.reference.hub_frontiers import Frontiers
 from tests.conformance.reference.hub_state import Link
 from tests.conformance.reference.messages import Nack, Ping, PingReq, Probe, ProbeAck, Refute, Suspect
 from tests.conformance.reference.mutations import Mutation
@@ -26,7 +26,7 @@ class Errand:
     due: float
 
 
-class Probes(Outflow):
+class Probes(Frontiers):
     """Answers PING_REQ and SUSPECT. It suspects nobody itself: silence alone closes its links."""
 
     errands: dict[int, Errand]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tests.conformance.reference.keystates import KeyState
 from tests.conformance.reference.messages import Message
 from tests.conformance.reference.records import Number, Vector
+
+if TYPE_CHECKING:
+    from tests.conformance.reference.hub_frontiers import Talk
 
 
 @dataclass(slots=True)
@@ -68,6 +72,10 @@ class Link:
     pending: dict[bytes, list[Pending]] = field(default_factory=dict)
     behind: dict[bytes, tuple[Number, float]] = field(default_factory=dict)
     """Tag to the number a digest has told, and since when we are behind it."""
+    lazy_tree: bool = False
+    """Whether events are announced here and not pushed."""
+    talk: Talk | None = None
+    """The session of reconciling that goes on."""
 
     @property
     def open(self) -> bool:

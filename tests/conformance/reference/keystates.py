@@ -83,6 +83,13 @@ def decode_key_state(data: bytes, mesh_id: bytes, mutations: Mutations = NONE) -
     return KeyState(author, key, len(records) - 1, next_digest, data)
 
 
+def key_at(state: KeyState, rotation: int) -> bytes:
+    """The public key of one rotation of a valid key state."""
+    signed, _ = _record(elements(decode(state.encoded), rotation + 1, 1 + ROTATIONS_MAX)[rotation])
+    items = elements(decode(signed), 5, 7)
+    return binary(32)(items[5 if rotation else 3])
+
+
 def _record(value: Value) -> tuple[bytes, bytes]:
     signed, signature = elements(value, 2)
     return binary(1, KEY_STATE_BYTES_MAX)(signed), binary(64)(signature)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.keystates import KEY_STATE_BYTES_MAX, ROTATIONS_MAX
+from tests.conformance.reference.lasting import LASTING, LastingMessage
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.records import ADDRESSES_BYTES_MAX, COUNTER_MAX, VECTOR_BYTES_MAX
 from tests.conformance.reference.shape import binary, boolean, elements, integer, listed, text
@@ -211,6 +212,7 @@ Message: TypeAlias = (
     | Peers
     | Joining
     | Probe
+    | LastingMessage
 )
 Numbers: TypeAlias = tuple[bytes, int, int, int]
 
@@ -268,6 +270,7 @@ TABLE: Final[dict[int, tuple[Callable[..., Message], tuple[Callable[[Value], Any
     26: (Nack, (_TOKEN, boolean)),
     27: (Suspect, (binary(32), _U32)),
     28: (Refute, (binary(32), _U32)),
+    **LASTING,
 }
 """Message type to its class and the checks of its fields."""
 
@@ -302,7 +305,7 @@ def decode_frame(plaintext: bytes, mutations: Mutations = NONE) -> list[Message]
     found: list[Message] = []
     for item in elements(decode(plaintext, mutations), 1, MESSAGES_MAX):
         try:
-            found.append(_message(item, mutations))
+            found.append(read_message(item, mutations))
         except Refused:
             if Mutation.FIRST_OF_BAD_FRAME in mutations and found:
                 return found
@@ -315,7 +318,12 @@ def _is_unknown(item: Value) -> bool:
     return isinstance(item, list) and len(item) > 0 and isinstance(item[0], int) and item[0] not in TABLE
 
 
-def _message(item: Value, mutations: Mutations) -> Message:
+def read_message(item: Value, mutations: Mutations = NONE) -> Message:
+    """One message of a frame.
+
+    Raises:
+        Refused: it breaks a rule of section 6.
+    """
     fields = elements(item, 1, 256)
     if Mutation.BOOLEANS_AS_INTEGERS in mutations:
         fields = [int(field) if isinstance(field, bool) else field for field in fields]
