@@ -341,7 +341,7 @@ class _Daemon:
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
         ledger = replace(self._store.take_ledger(), key_states=tuple(self._store.key_states.values()))
-        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger))
+        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger, entropy(16)))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         if self.poller is not None:

@@ -22,7 +22,7 @@ from protocol.gossip.trees_values import TreesConfig
 from protocol.gossip.vectors import Vectors
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, LinkId, MeshId
-from protocol.inputs import PayloadLoaded, Stored, StoredLedger, StoreFailed, TimerKey, WriteEvent
+from protocol.inputs import PayloadLoaded, Started, Stored, StoreFailed, TimerKey, WriteEvent
 from protocol.ledger import values as ledger_say
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.values import LedgerConfig, Standing
@@ -34,13 +34,10 @@ from protocol.reconcile.values import ReconcileConfig
 from protocol.rng import Rng
 from protocol.statistics import DurableStatistics, EventStatistics
 from protocol.wire import events as wire
-from protocol.wire.codec import encode
 from protocol.wire.events import EventMessage
 from protocol.wire.messages import FlowMessage, Gossip, TreeMessage
 from protocol.wire.reconciling import Entry, ReconcileMessage
 
-DOMAIN_SECRET: Final = "trio.secret"  # noqa: S105 - a name, not the secret
-"""Under it only one thing is ever signed, and its signature never leaves: a secret that needs no place on the disk."""
 TIMERS: Final = frozenset({tree.TIMER, ledger_say.TIMER, reconcile_say.TIMER})
 
 
@@ -78,8 +75,7 @@ class Durable:
             config.ledger,
         )
         self.trees = Trees(config.trees, rng.child("trees"))
-        secret = digest(identity.sign(encode((DOMAIN_SECRET, mesh_id))))  # known to nobody without the key
-        self.reconciler = Reconciler(identity.author, config.reconcile, rng.child("reconcile"), secret)
+        self.reconciler = Reconciler(identity.author, config.reconcile, rng.child("reconcile"))
 
     def _standing(self, author: AuthorId) -> Standing:
         return Standing.ADMITTED if self._vectors.keys.get(author) is not None else Standing.UNKNOWN
@@ -89,15 +85,17 @@ class Durable:
 
     # --- what happens here ------------------------------------------------------------------------------------------
 
-    def start(self, stored: StoredLedger, boot: int, now: Instant) -> list[Effect]:
+    def start(self, started: Started, now: Instant) -> list[Effect]:
         """The first call of a run."""
+        stored = started.ledger
+        self.reconciler.secret = started.secret
         effects: list[Effect] = []
         for encoded in stored.key_states:
             try:
                 self._keys.keep(self._keys.learn(encoded, None).current.author)
             except RemoteProtocolError as fault:
                 effects.append(Drop(None, fault.reason, "stored key state"))
-        self._hear(self.ledger.start(stored, boot, now), now, effects)
+        self._hear(self.ledger.start(stored, started.boot, now), now, effects)
         return self._done(now, effects)
 
     def handle(self, input: Stored | StoreFailed | PayloadLoaded | WriteEvent, now: Instant) -> list[Effect]:

@@ -49,13 +49,15 @@ class StoredLedger:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The first input of every run. ``boot`` was persisted before it was told; ``rotations`` are key states that
-    this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held."""
+    this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held. ``secret`` are 16 fresh
+    random bytes."""
 
     boot: int
     key_states: tuple[bytes, ...] = ()
     listen: tuple[Address, ...] = ()
     peers: tuple[PeerRecord, ...] = ()
     ledger: StoredLedger = StoredLedger()
+    secret: bytes = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ class Node:
                 effects.append(Drop(None, fault.reason, "stored key state"))
         self._listen(started.listen)
         effects += self._hood.restore(started.peers, now)
-        effects += self._durable.start(started.ledger, started.boot, now)
+        effects += self._durable.start(started, now)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:

@@ -60,13 +60,14 @@ class _Record:
 
 
 class Reconciler:
-    """The machine. ``secret`` are at least 16 bytes that nobody else knows; ``frontier`` is ours and may be read."""
+    """The machine. ``secret`` are at least 16 bytes that nobody else knows, set before the first neighbor is up;
+    ``frontier`` is ours and may be read."""
 
-    def __init__(self, author: AuthorId, config: ReconcileConfig, rng: Rng, secret: bytes) -> None:
+    def __init__(self, author: AuthorId, config: ReconcileConfig, rng: Rng, secret: bytes = b"") -> None:
         self._author = author
         self._config = config
         self._rng = rng
-        self._secret = secret
+        self.secret = secret
         self._salts = 0
         self._peers: dict[AuthorId, _Peer] = {}
         self._records: dict[AuthorId, _Record] = {}
@@ -162,7 +163,7 @@ class Reconciler:
 
     def _open(self, peer: AuthorId, port: _Peer, now: Instant) -> ReconcileEffect:
         self._salts += 1
-        salt = digest(self._salts.to_bytes(8, "big"), size=SALT_BYTES, person=b"trio-mesh salt", key=self._secret)
+        salt = digest(self._salts.to_bytes(8, "big"), size=SALT_BYTES, person=b"trio-mesh salt", key=self.secret)
         machine = Opening(self.frontier, salt, self._author, peer, self._config)
         port.session = _Session(machine, now + self._config.session_us, now + self._config.answer_us)
         return Tell(peer, machine.first)

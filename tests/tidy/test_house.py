@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.check import FULL_TESTS
+from tests.check import FULL_BESIDE, FULL_TESTS
 from tests.tidy.tree import CODE, ROOT, files, relative
 
 FRAGMENT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.(added|changed|fixed|removed|security|wire)\.md")
@@ -27,7 +27,8 @@ def folders_without_init(paths: Iterable[str]) -> list[str]:
 def forgotten_tests(paths: Iterable[str]) -> list[str]:
     """Test files outside the folders that a full check runs."""
     tests = [path for path in paths if path.rpartition("/")[2].startswith("test_") and path.endswith(".py")]
-    return [path for path in tests if path.split("/")[:1] != ["tests"] or path.split("/")[1] not in FULL_TESTS]
+    taken = tuple(f"tests/{folder}/" for folder in (*FULL_TESTS, *FULL_BESIDE))
+    return [path for path in tests if not path.startswith(taken)]
 
 
 def fragment_faults(name: str, text: str) -> list[str]:
