@@ -21,9 +21,9 @@ from protocol.effects import Event, EventWritten, WriteRefused
 from protocol.errors import ConfigError, DecodeError, StoreError
 from protocol.ids import EventId
 from protocol.inputs import WriteEvent
-from protocol.ledger.contents import Story, decode_story, encode_story, encode_withdrawal
 from protocol.limits import SALT_BYTES
 from protocol.statistics import EventStatistics
+from protocol.wire.contents import Story, decode_story, encode_story, encode_withdrawal
 from protocol.wire.events import FOR_MESH, FOR_SELF, STORY, WITHDRAWAL
 
 if TYPE_CHECKING:

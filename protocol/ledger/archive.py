@@ -15,9 +15,9 @@ from protocol.effects import EventAccepted, LedgerNews, PayloadErased, PayloadKe
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AuthorId, EventId
 from protocol.ledger.chain import Chain, Entry, Place
-from protocol.ledger.contents import Base, decode_base, decode_withdrawal
 from protocol.ledger.quotas import Quotas
 from protocol.ledger.values import Frontier, Head, LedgerEffect
+from protocol.wire.contents import Base, decode_base, decode_withdrawal
 from protocol.wire.events import BASES, CONTROL, FOR_MESH, WITHDRAWAL, EventRecord, Payload, StoredEvent
 
 RETRY_US: Final = 5 * SECOND

@@ -12,11 +12,11 @@ from protocol.errors import Reason
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import PayloadLoaded, StoredLedger, WriteEvent
-from protocol.ledger import contents
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.values import LedgerConfig, LedgerEffect, Refused, Say, Spread, Standing, Wake
 from protocol.limits import CHUNK_BYTES
 from protocol.rng import Rng
+from protocol.wire import contents
 from protocol.wire.events import (
     CHECKPOINT,
     STORY,

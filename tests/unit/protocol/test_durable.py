@@ -12,8 +12,8 @@ from protocol.errors import CloseCode, Reason
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import Stored, WriteEvent
-from protocol.ledger.contents import Story, encode_story, encode_withdrawal
 from protocol.wire import messages as wire
+from protocol.wire.contents import Story, encode_story, encode_withdrawal
 from protocol.wire.events import (
     STORY,
     WITHDRAWAL,

@@ -9,9 +9,9 @@ import pytest
 from protocol.clock import hlc_pack
 from protocol.errors import ConfigError, DecodeError, Reason
 from protocol.ids import EventId
-from protocol.ledger import contents
 from protocol.ledger.hlc import AHEAD_MS_MAX, HLC_MAX, Hlc
 from protocol.limits import EVENT_BYTES_MAX, GOSSIP_BYTES_MAX, HEADS_MAX, INLINE_BYTES_MAX, NAMED_MAX, WITHDRAWN_MAX
+from protocol.wire import contents
 from protocol.wire import events as wire
 from protocol.wire.codec import Value, decode, encode
 from protocol.wire.events import Event, EventMessage, Fork, Payload, decode_event

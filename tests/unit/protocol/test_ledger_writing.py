@@ -8,9 +8,9 @@ from protocol.clock import MINUTE, SECOND
 from protocol.effects import EventAccepted, EventWritten, ForkProven, StoreEvents, WriteRefused
 from protocol.errors import Reason
 from protocol.inputs import WriteEvent
-from protocol.ledger import contents
 from protocol.ledger.values import LedgerConfig, Spread
 from protocol.limits import NAMED_MAX
+from protocol.wire import contents
 from protocol.wire.events import (
     CHECKPOINT,
     FOR_SELF,
