@@ -16,10 +16,11 @@ from protocol.errors import DecodeError, Reason
 from protocol.identity import LocalIdentity
 from protocol.ids import EventId, MeshId
 from protocol.inputs import WriteEvent
-from protocol.ledger import checkpoints, contents
+from protocol.ledger import checkpoints
 from protocol.ledger.chain import Chain, Entry
 from protocol.ledger.values import LedgerConfig
 from protocol.limits import HEADS_MAX, PAYLOAD_BYTES_MAX, SALT_BYTES
+from protocol.wire import contents
 from protocol.wire.events import (
     CHECKPOINT,
     CONTROL,
