@@ -164,6 +164,7 @@ def run_swarm(seeds: int, first: int, as_json: bool, jobs: int, plot: Path | Non
             broken.append(_keep(result, keep))
         if seeds >= PROGRESS_LINES and len(results) % (seeds // PROGRESS_LINES) == 0:
             click.echo(f"{_cpu_s() - began:7.1f} s CPU  {len(results)} of {seeds}, {len(broken)} broken", err=True)
+    broken.sort(key=lambda each: int(str(each["seed"])))  # several jobs end in any order
     found = search.bars(results)
     if plot is not None:
         plot.write_text(svg(search.picture(results)), encoding="utf-8")

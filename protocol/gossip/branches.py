@@ -70,6 +70,11 @@ class Branch:
             return None
         return self.lazy[lazy] - self.renewed_at
 
+    def quickest(self) -> AuthorId:
+        """The lazy neighbor that was the least slower, of which there must be one; any if nothing is known of them."""
+        known = {peer: slower_us for peer in self.lazy if (slower_us := self.slower_us(peer)) is not None}
+        return min(known or self.lazy, key=lambda peer: known.get(peer, 0))
+
     def changed(self) -> None:
         """Who is a neighbor is not what it was."""
         self.eager = None

@@ -76,6 +76,7 @@ class Trees:
         self._far = min(config.far_own_hops, config.far_shared_hops)
         self._near = self._far if config.swap_late else _HOPS_MAX
         self._announcements = Announcements()
+        self._made_at: Instant | None = None
         self._flush_at: Instant | None = None
         self._wake_at: Instant | None = None
 
@@ -110,7 +111,7 @@ class Trees:
             branch.source = None
             candidates = list(branch.lazy)
             if candidates:
-                parent = self._rng.choice(candidates)
+                parent = self._rng.choice(candidates) if branch.renewed_at is None else branch.quickest()
                 branch.make_eager(parent)
                 effects.append(Push(parent, TreeGraft(author, b"")))
         return effects
@@ -248,7 +249,9 @@ class Trees:
     def _holds(self, neighbor: Neighbor, now: Instant) -> bool:
         """Whether to leave it to others to open the circle that a duplicate in the shared tree has come round."""
         hold_us = self._config.hold_us
-        if not hold_us or now - neighbor.since < self._config.settled_us:
+        if self._made_at is None:
+            self._made_at = now  # the first flood, which makes the tree
+        if not hold_us or now - max(self._made_at, neighbor.since) < self._config.settled_us:
             return False
         if neighbor.prune_at is None:
             neighbor.prune_at = now + hold_us // 8 + self._rng.below(hold_us)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from protocol.ids import AuthorId
 from protocol.membership.dialling import Dialling
 from protocol.membership.exiles import Exiles
-from protocol.membership.members import Guest, Member, Slots, around
+from protocol.membership.members import Guest, Member, Slots
 from protocol.membership.overlay_values import OverlayConfig
 from protocol.membership.pool import Pool
 from protocol.rng import Rng
@@ -56,7 +56,7 @@ class Company:
 
     def around(self) -> set[AuthorId]:
         """Oneself, the neighbors, and theirs as far as they have said."""
-        return around(self.author, self.active)
+        return {self.author, *self.active}.union(*(member.view for member in self.active.values()))
 
     def is_island(self) -> bool:
         """Whether the neighbors' neighbors are all neighbors again, though more hubs than these are known."""

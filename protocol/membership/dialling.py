@@ -1,6 +1,7 @@
 """Whom we are dialling and why, and whom we do not ask again for a while: the brakes of the overlay.
 
-Invariants: one dial per peer at a time; at most ``_REFUSED_MAX`` refusals are remembered, in order of their end.
+Invariants: one dial per peer at a time; at most ``_REFUSED_MAX`` refusals are remembered, in order of their end, and as
+many of those who have parted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class Dialling:
     def __init__(self, refused_us: Duration) -> None:
         self.dials: dict[AuthorId, Purpose] = {}
         self.refused: dict[AuthorId, Instant] = {}
+        self.parted: dict[AuthorId, None] = {}
         self._refused_us = refused_us
 
     def __len__(self) -> int:
@@ -35,9 +37,22 @@ class Dialling:
             if len(self.refused) > _REFUSED_MAX:
                 del self.refused[next(iter(self.refused))]
 
+    def leave(self, peer: AuthorId, now: Instant) -> None:
+        """``peer`` has ended its link in good order: should it not answer later on, then because it is gone."""
+        self.refuse(peer, now)
+        self.parted.pop(peer, None)
+        self.parted[peer] = None
+        if len(self.parted) > _REFUSED_MAX:
+            del self.parted[next(iter(self.parted))]
+
     def forgive(self, peer: AuthorId) -> None:
         """``peer`` is a neighbor again."""
         self.refused.pop(peer, None)
+        self.parted.pop(peer, None)
+
+    def forgive_all(self) -> None:
+        """Other paths, other answers: everybody may be asked again."""
+        self.refused.clear()
 
     def busy(self, now: Instant) -> tuple[AuthorId, ...]:
         """Whom not to dial now."""

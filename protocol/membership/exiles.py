@@ -28,13 +28,15 @@ hub of two crowds that meet would be a storm."""
 
 @dataclass(slots=True)  # state: changes in place
 class Exile:
-    """One lost peer. ``was_neighbor``: a link broke; else it only did not answer. ``hurry``: due by itself at
+    """One lost peer. ``was_neighbor``: a link broke; else it only did not answer. ``missed``: it is tried each second
+    for a minute. ``hurry``: due by itself at
     ``next_at`` and not in turn. ``known_at``: since when it is known, kept across its absence. ``tried_at``: when its
     absence was last confirmed."""
 
     lost_at: Instant
     known_at: Instant
     was_neighbor: bool
+    missed: bool
     next_at: Instant
     hurry: bool
     tried_at: Instant
@@ -68,16 +70,19 @@ class Exiles:
         """All exiles, the next in turn first."""
         return self._table.items()
 
-    def add(self, peer: AuthorId, known_at: Instant, now: Instant, *, was_neighbor: bool) -> None:
-        """``peer`` is lost; a lost neighbor is tried again within 200 ms."""
+    def add(self, peer: AuthorId, known_at: Instant, now: Instant, *, was_neighbor: bool, missed: bool = False) -> None:
+        """``peer`` is lost; a lost neighbor is tried again within 200 ms, somebody else who is missed in a second."""
         config = self._config
         if not config.exiles or peer in self._table:
             return
         if len(self._table) >= config.exiles and not self._give_way(was_neighbor=was_neighbor):
             return
         self._again = 0
-        wait = self._rng.below(config.retry_us // 5) + 1 if was_neighbor else self._rng.jitter(config.redial_us_min, 20)
-        self._table[peer] = Exile(now, known_at, was_neighbor, now + wait, was_neighbor, now)
+        missed = missed or was_neighbor
+        wait = self._rng.jitter(config.retry_us if missed else config.redial_us_min, 20)
+        if was_neighbor:
+            wait = self._rng.below(config.retry_us // 5) + 1
+        self._table[peer] = Exile(now, known_at, was_neighbor, missed, now + wait, missed, now)
 
     def restore(self, peer: AuthorId, now: Instant) -> None:
         """``peer`` was lost when this hub last stopped: known, and worth a dial soon."""
@@ -109,7 +114,7 @@ class Exiles:
         exile = self._table.get(peer)
         if exile is None:
             return
-        fresh = exile.was_neighbor and now - exile.lost_at < self._config.retry_for_us
+        fresh = exile.missed and now - exile.lost_at < self._config.retry_for_us
         exile.hurry = fresh
         exile.tried_at = now
         self._again = 0

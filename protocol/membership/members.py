@@ -81,11 +81,6 @@ def evictable(active: Mapping[AuthorId, Member], config: OverlayConfig, now: Ins
     return [peer for peer, member in active.items() if peer not in kept and not member.near]
 
 
-def around(author: AuthorId, active: Mapping[AuthorId, Member]) -> set[AuthorId]:
-    """Oneself, the neighbors, and theirs as far as they have said."""
-    return {author, *active}.union(*(member.view for member in active.values()))
-
-
 class Slots:
     """Who gives way, and not more than one in ``evict_us``."""
 

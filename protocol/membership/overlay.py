@@ -152,7 +152,7 @@ class Overlay:
             effects.append(NeighborDown(peer))
         before = guest.exile if guest is not None else None
         if clean or (member is None and before is None):  # a visit may end abruptly: there was somebody
-            company.dials.refuse(peer, now)
+            company.dials.leave(peer, now)
             company.pool.add(peer)
         else:
             known_at = member.known_at if member is not None else before.known_at if before is not None else now
@@ -164,6 +164,7 @@ class Overlay:
     def dial_failed(self, peer: AuthorId, now: Instant, *, there: bool = False) -> Effects:
         """A Dial came to nothing: whoever was passive is an exile now, unless somebody was ``there``."""
         company = self._company
+        small = company.is_small()
         purpose = company.dials.ended(peer)
         if purpose is not None and peer not in company.active and peer not in company.guests:
             if peer in company.exiles:
@@ -171,7 +172,8 @@ class Overlay:
             elif there:
                 company.dials.refuse(peer, now)
             elif company.pool.remove(peer):
-                company.exiles.add(peer, now, now, was_neighbor=False)
+                missed = small and peer not in company.dials.parted  # in a small mesh everybody is
+                company.exiles.add(peer, now, now, was_neighbor=False, missed=missed)
         return self._plan([], now)
 
     def receive(self, peer: AuthorId, message: OverlayMessage, now: Instant) -> Effects:
@@ -210,7 +212,8 @@ class Overlay:
         return self._plan(effects, now)
 
     def network_changed(self, now: Instant) -> Effects:
-        """Paths may be back: every exile is worth a dial within two seconds."""
+        """Paths may be back: every exile is worth a dial within two seconds, and who has left may be back too."""
+        self._company.dials.forgive_all()
         self.exiles.hurry_all(now)
         self._seeking.contacts.hurry(now)
         return self._plan([], now)

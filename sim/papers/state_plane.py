@@ -9,7 +9,7 @@ everybody sends less. Uncovered, C is N: 1,000 authors at 1 Hz are 1,000 checks 
 tenth of a small hub's core and, times all hubs, more than a venue's Wi-Fi has; 10,000 are out of reach. So beyond 300
 authors one sample, the same for all (``H(author, epoch) < 256/N``), is relayed, and each hub's own peers, whose vectors
 so reach two hops: C is at most 300 and the two-hop neighborhood, whatever N is, and no link carries more than 64 kB/s.
-*Covered* here is what the truth of the run says: the author is in the sample of every hub, or within two links.
+*Covered* by a hub is whoever is in the sample that it says it relays, or within two links of it in truth.
 Deviations: discovery tells each hub of about thirty others once, as a venue's multicast would do less evenly; the limit
 counts no frame, heartbeat or digest, which ours does. Invariant: one seed, one figure; nothing here reads a Node but by
 ``statistics()`` and its effects.
@@ -26,7 +26,7 @@ from protocol import NodeConfig
 from protocol.bars import Bar, percentile
 from protocol.clock import MS, SECOND, Duration, Instant
 from protocol.effects import Effect, Send
-from protocol.gossip.scope import sample_hash
+from protocol.gossip.scope import Coverage, sample_hash
 from protocol.ids import AuthorId
 from protocol.inputs import Input
 from protocol.wire.messages import Message, Vector
@@ -55,7 +55,6 @@ LIMIT_TIMES: Final = 2.0
 CHECKED_TIMES: Final = 1.02
 GROWTH: Final = 1.0
 HOP_US: Final = 100 * MS
-HOPS_COVERED: Final = 2
 
 GROUPS: Final = {
     "Vector": "vectors",
@@ -80,8 +79,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Figures of one run, per hub and second unless the name says otherwise. ``sent`` is bytes by what they are for;
-    ``covered`` and ``linked`` are means over hubs; ``absent`` is the share of covered pairs that show nothing."""
+    """Figures of one run, per hub and second unless the name says otherwise.
+
+    ``sent`` is bytes by what they are for; ``covered``, ``sampled``, ``share`` and ``linked`` are means over hubs;
+    ``hops`` the longest way between two hubs; ``absent`` is the share of covered pairs that show nothing.
+    """
 
     hubs: int
     covered: float
@@ -201,29 +203,30 @@ def _watch(world: World, ledger: Ledger, truth: _Truth, watch_us: Duration) -> t
 
 
 class _Truth:
-    """Who is linked with whom, who is in everybody's sample, and so whom each hub covers: at the start of the watch."""
+    """Who is linked with whom, what each hub says it relays, and so whom it covers: at the start of the watch."""
 
     def __init__(self, world: World) -> None:
         seen = [world.statistics(host) for host in world.hosts]
         names = {host.author: host.index for host in world.hosts}
         self.links = [[names[link.peer] for link in one.links if link.open and link.peer in names] for one in seen]
-        self.share = min(one.coverage.share for one in seen)
-        epochs = dict.fromkeys(one.coverage.epoch or 0 for one in seen)
-        self.sampled = [host.author for host in world.hosts if all(self._inside(host, epoch) for epoch in epochs)]
+        self.coverage = [one.coverage for one in seen]
+        self.sampled = [sum(_inside(host.author, one) for host in world.hosts) for one in self.coverage]
         self.covered = [self._covered(world.hosts, host) for host in world.hosts]
         near = [graph.reached(self.links, index) for index in range(0, len(seen), max(1, len(seen) // LOOKERS))]
         self.hops = max(max(hops.values()) for hops in near)
-
-    def _inside(self, host: Host, epoch: int) -> bool:
-        return sample_hash(host.author, epoch) < self.share * (1 << 64)
 
     def _covered(self, hosts: Sequence[Host], host: Host) -> dict[AuthorId, None]:
         near = dict.fromkeys(self.links[host.index])
         for neighbor in list(near):
             near.update(dict.fromkeys(self.links[neighbor]))
-        covered = dict.fromkeys(self.sampled) | dict.fromkeys(hosts[index].author for index in near)
+        mine = self.coverage[host.index]
+        covered = {other.author: None for other in hosts if other.index in near or _inside(other.author, mine)}
         covered.pop(host.author, None)
         return covered
+
+
+def _inside(author: AuthorId, coverage: Coverage) -> bool:
+    return coverage.whole or sample_hash(author, coverage.epoch or 0) < coverage.share * (1 << 64)
 
 
 def _cost(
@@ -234,8 +237,8 @@ def _cost(
     return Cost(
         hubs=work.hubs,
         covered=sum(map(len, truth.covered)) / work.hubs,
-        sampled=float(len(truth.sampled)),
-        share=truth.share,
+        sampled=sum(truth.sampled) / work.hubs,
+        share=sum(one.share for one in truth.coverage) / work.hubs,
         linked=sum(map(len, truth.links)) / work.hubs,
         hops=truth.hops,
         sent={kind: sum(each.bytes[kind] for each in counts) / hub_seconds for kind in KINDS},

@@ -237,6 +237,13 @@ def test_a_change_of_interfaces_makes_a_lost_peer_due_in_a_fifth_of_a_second() -
     assert [dial.expected for dial in connects(effects)] == [ANN.author]
 
 
+def test_a_change_of_interfaces_is_worth_a_dial_to_somebody_who_left_on_purpose() -> None:
+    hub = Hub()
+    lost(hub, code=CloseCode.SHUTDOWN)
+    assert connects(hub.advance(SECOND)) == []
+    assert [dial.expected for dial in connects(hub.act(InterfaceChanged((THERE,))))] == [ANN.author]
+
+
 def test_an_address_where_somebody_else_lives_now_is_not_dialled_for_the_old_tenant() -> None:
     hub = Hub()
     lost(hub)

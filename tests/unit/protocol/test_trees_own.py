@@ -146,6 +146,13 @@ def test_when_the_parent_goes_every_tree_is_grafted_for_itself() -> None:
     assert own == (BEN, TreeGraft(DAN, b""))
 
 
+def test_when_the_parent_of_an_own_tree_goes_the_next_quickest_takes_its_place() -> None:
+    trees = busy()
+    trees.receive(CAT, told(2, tree=RENEWED), SECOND + 20)
+    trees.receive(BEN, told(2, tree=RENEWED), SECOND + 30)
+    assert (CAT, TreeGraft(DAN, b"")) in pushes(trees.neighbor_down(ANN, 2 * SECOND))
+
+
 # --- circles ----------------------------------------------------------------------------------------------------
 
 HELD = replace(AT_ONCE, hold_us=400_000, settled_us=2 * SECOND)
@@ -157,12 +164,32 @@ def copies(trees: Trees, number: int, now: int) -> list[AuthorId]:
     return [peer for peer, message in pushes(trees.receive(BEN, told(number), now)) if message == TreePrune(None)]
 
 
+def settled(seed: int = 1, config: TreesConfig = HELD) -> Trees:
+    """A machine whose shared tree was made at 0 and leaves out Ben, who has grafted it since."""
+    trees = Trees(config, Rng(seed))
+    for peer in (ANN, BEN):
+        trees.neighbor_up(peer, 0)
+    assert copies(trees, 999, 0) == [BEN]
+    trees.receive(BEN, TreeGraft(None, b""), 0)
+    return trees
+
+
+def test_the_first_flood_prunes_at_once_however_old_the_links_are() -> None:
+    trees = hub(HELD)
+    assert copies(trees, 1, 60 * SECOND) == [BEN]
+    trees.receive(CAT, told(1), 60 * SECOND)
+    assert trees.statistics().lazy == 2
+
+
 def test_a_link_that_has_just_come_is_pruned_by_its_first_duplicate() -> None:
-    assert copies(hub(HELD), 1, 2 * SECOND - 1) == [BEN]
+    trees = settled()
+    trees.neighbor_down(BEN, 60 * SECOND)
+    trees.neighbor_up(BEN, 60 * SECOND)
+    assert copies(trees, 1, 62 * SECOND - 1) == [BEN]
 
 
 def test_a_settled_link_is_pruned_once_duplicates_have_come_for_a_while() -> None:
-    trees = hub(HELD)
+    trees = settled()
     assert copies(trees, 1, 2 * SECOND) == []
     assert copies(trees, 2, 2 * SECOND + 49_999) == []
     assert copies(trees, 3, 2 * SECOND + 450_000) == [BEN]
@@ -171,9 +198,7 @@ def test_a_settled_link_is_pruned_once_duplicates_have_come_for_a_while() -> Non
 def test_hubs_do_not_all_wait_for_the_same_while() -> None:
     waits = []
     for seed in range(20):
-        trees = Trees(HELD, Rng(seed))
-        for peer in (ANN, BEN):
-            trees.neighbor_up(peer, 0)
+        trees = settled(seed)
         steps = (at for at in range(2 * SECOND, 3 * SECOND, 25_000) if copies(trees, at // 1_000, at))
         waits.append(next(steps) - 2 * SECOND)
     assert 50_000 <= min(waits) < 150_000 < 350_000 < max(waits) <= 450_000
@@ -182,7 +207,7 @@ def test_hubs_do_not_all_wait_for_the_same_while() -> None:
 def test_an_own_tree_and_a_tree_of_the_paper_prune_at_once() -> None:
     trees = busy(replace(OWN, hold_us=400_000))
     assert Push(BEN, TreePrune(DAN)) in trees.receive(BEN, told(2, tree=RENEWED), 9 * SECOND)
-    assert copies(hub(TreesConfig.plumtree_paper()), 1, 9 * SECOND) == [BEN]
+    assert copies(settled(config=TreesConfig.plumtree_paper()), 1, 9 * SECOND) == [BEN]
 
 
 # --- shorter ways -----------------------------------------------------------------------------------------------
