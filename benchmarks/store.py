@@ -21,12 +21,13 @@ from typing import Final
 
 import trio
 
-from benchmarks.measure import Figure, Outcome, Plan, percentile
+from benchmarks.measure import Figure, Outcome, Plan
 from benchmarks.people import MESH, person
 from meshnode.storage.database import database_path, open_database
 from meshnode.storage.store import Store
 from meshnode.storage.writer import GROUP_EVENTS
 from protocol import Bar
+from protocol.bars import percentile
 from protocol.effects import StoreEvents
 from protocol.errors import MeshError
 from protocol.ids import EventId

@@ -15,7 +15,7 @@ from protocol.clock import MS, SECOND, Instant
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
 from protocol.durable import TIMERS, Durable, DurableConfig
-from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
+from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer, StoreBoot
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
@@ -50,7 +50,7 @@ from protocol.membership.overlay import Overlay
 from protocol.membership.overlay_values import OverlayConfig
 from protocol.membership.views import Views, ViewsConfig
 from protocol.neighborhood import Neighborhood, within
-from protocol.port import Outbox, Port, link_statistics
+from protocol.port import Outbox, Port, closes, link_statistics
 from protocol.reception import Reception
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
@@ -144,6 +144,9 @@ class Node:
                 effects += more
                 self._follow(more, effects, now)
         vectors = self._vectors
+        if vectors.boot < self._book.boot_seen < limits.COUNTER_MAX:
+            vectors.boot = self._book.boot_seen + 1
+            effects.append(StoreBoot(vectors.boot))
         if self._signed_boot != vectors.boot:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
         while vectors.ready:
@@ -321,7 +324,9 @@ class Node:
             return effects
         if key == liveness.TIMER:
             effects, beats = self._liveness.tick(now)
-            return effects + self._outbox.tell(beats, now)
+            # Nothing follows a BYE: what was to be said on a link that is closed here is left unsaid.
+            told = [(link, message) for link, message in beats if not closes(effects, link)] if effects else beats
+            return effects + self._outbox.tell(told, now)
         if key == views.TIMER:
             return self._views.plan(now)
         if key[0] == "overlay":

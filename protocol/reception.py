@@ -142,18 +142,20 @@ class Reception:
         if port.open:
             raise RemoteProtocolError(Reason.HELLO_REPEATED)
         effects: list[Effect] = []
+        forgot = False
         if hello.addresses is not None:
             state = self._vectors.keys.get(port.peer)
             assert state is not None
             record = self._book.learn(state, *hello.addresses)
             if record is not None:
                 effects += self._hood.told(port.peer, record.addresses, now)
+            forgot = record is None
         port.open = True
         self._outbox.changed = True
         port.agent = hello.agent
         self._liveness.opened(link)
         self._vectors.link_up(link, port.peer, hello.boot, now)
-        introduction = self._book.introduce(port.peer)
+        introduction = self._book.introduce(port.peer, itself=forgot)  # what it signed shows it how far it was (R40)
         if introduction is not None:
             port.control["peers"] = introduction
         self._outbox.announce(now, effects)

@@ -14,7 +14,6 @@ from typing import Any
 import trio
 
 from meshnode.clock import boot_us
-from meshnode.demo.fork import Child, Forked, can_fork, end_forked, fork_hub
 from protocol.errors import MeshError
 
 READY_S = 30.0
@@ -34,8 +33,7 @@ class HubProcess:
     state_dir: Path
     arguments: list[str]
     log: Path
-    process: trio.Process | Child | None = None
-    forked: Forked | None = None
+    process: trio.Process | None = None
     author: str = ""
     port: int = 0
     ready_us: int = 0
@@ -80,27 +78,21 @@ class Crowd:
         self.hubs.append(hub)
         return hub
 
-    def fork_all(self) -> None:
-        """Begin every hub as a child of this process, where that can be done; before there is an event loop."""
-        if can_fork():
-            for hub in self.hubs:
-                hub.forked = fork_hub(hub.arguments, hub.log, self._environ)
-
-    def abandon(self) -> None:
-        """End the hubs that were forked and that nobody has listened to."""
-        for hub in self.hubs:
-            if hub.forked is not None:
-                forked, hub.forked = hub.forked, None
-                end_forked(forked)
-
     async def start(self, hub: HubProcess) -> None:
-        """Start the process, unless it has been forked already, and wait until it says that it is ready.
+        """Start the process and wait until it says that it is ready.
 
         Raises:
             DemoError: it ended or stayed silent; the message carries its last log line.
         """
-        hub.process = await self._command(hub) if hub.forked is None else Child(hub.forked)
-        hub.forked = None
+        with hub.log.open("ab") as log:
+            hub.process = await trio.lowlevel.open_process(
+                [sys.executable, "-m", "meshnode", *hub.arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environ,
+                start_new_session=True,  # Ctrl-C reaches the demonstration, which then ends the hubs itself
+            )
         assert hub.process.stdout is not None
         line = b""
         with trio.move_on_after(READY_S):
@@ -114,17 +106,6 @@ class Crowd:
         except ValueError:
             raise DemoError(f"hub {hub.index} did not start: {last_line(hub.log)}") from None
         hub.author, hub.port, hub.ready_us = said["author"], said["port"], boot_us()
-
-    async def _command(self, hub: HubProcess) -> trio.Process:
-        with hub.log.open("ab") as log:
-            return await trio.lowlevel.open_process(
-                [sys.executable, "-m", "meshnode", *hub.arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=self._environ,
-                start_new_session=True,  # Ctrl-C reaches the demonstration, which then ends the hubs itself
-            )
 
     async def start_all(self) -> None:
         """Start every hub that is not running, all at once."""
@@ -201,7 +182,6 @@ class Crowd:
     async def stop(self) -> None:
         """End every hub, gently first; nothing is left running."""
         with trio.CancelScope(shield=True):
-            self.abandon()
             running = [hub.process for hub in self.hubs if hub.process is not None]
             for process in running:
                 if process.returncode is None:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.bars import percentile
 from protocol.clock import MS, SECOND
 
 HOP_MS = 100
@@ -80,14 +81,6 @@ def hops_between(links: list[set[int]]) -> list[list[int]]:
                     queue.append(there)
         out.append(distance)
     return out
-
-
-def percentile(values: list[float], share: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from meshnode.demo.judge import (
     judge_ages,
     noticed_s,
     past_lease,
-    percentile,
     recovered_s,
     side_means,
     unaccounted,
@@ -39,7 +37,7 @@ from meshnode.demo.screen import CLEAR, picture
 from meshnode.demo.svg import svg
 from meshnode.entropy import entropy
 from meshnode.sensing.excerpts import list_people
-from protocol.bars import Bar, all_met, emit
+from protocol.bars import Bar, all_met, emit, percentile
 from protocol.clock import SECOND
 from protocol.rng import Rng
 
@@ -293,8 +291,7 @@ def _details(
         "cpu_percent_of_a_core_per_hub": [round(100 * used / span, 2) for used in cpu],
         "pss_mb_per_hub": [None if mb is None else round(mb, 1) for mb in story.pss],
         "dropped": _sum([status["counters"]["dropped"] for status in story.statuses]),
-        "method": "true ages from one boot clock, every (hub, author) pair every 100 ms; the hubs' processes are forked"
-        " from one that has loaded the code",
+        "method": "true ages from one boot clock, every (hub, author) pair every 100 ms",
     }
 
 
@@ -325,8 +322,7 @@ def summary(story: Story, bars: list[Bar], details: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _gather(story: Story, folder: Path, max_links: int) -> Crowd:
-    """The crowd; no hub has begun."""
+async def _main(story: Story, folder: Path, *, live: bool, max_links: int) -> None:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MESHNODE_")}
     environ |= {"XDG_CONFIG_HOME": str(folder / "config"), "MESHNODE_SHARE_LEVELS": "0"}
     crowd = Crowd(folder, entropy(32), environ)
@@ -336,10 +332,6 @@ def _gather(story: Story, folder: Path, max_links: int) -> Crowd:
         begin = person.task_start_s + INTO_TASK_OF.get(person.name, INTO_TASK_S)
         more = ("--max-links", str(max(4, max_links)), "--cadence-ms", str(CADENCE_MS), "--offset-s", f"{begin:.1f}")
         crowd.add(person.name, person.path, *more)
-    return crowd
-
-
-async def _main(story: Story, crowd: Crowd, *, live: bool) -> None:
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(_obey, story, nursery.cancel_scope)
@@ -369,16 +361,11 @@ def demo_command(
     )
     draw(story)
     folder = private_folder()
-    crowd: Crowd | None = None
     try:
-        crowd = _gather(story, folder, max_links)
-        crowd.fork_all()
-        trio.run(partial(_main, story, crowd, live=not as_json))
+        trio.run(lambda: _main(story, folder, live=not as_json, max_links=max_links))
     except* KeyboardInterrupt:  # before the signals were watched
         story.stopped = True
     finally:
-        if crowd is not None:
-            crowd.abandon()
         if keep:
             click.echo(f"logs and state: {folder}", err=True)
         else:

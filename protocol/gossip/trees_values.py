@@ -40,8 +40,8 @@ class TreesConfig:
     ``prune_again_us``: who still pushes after this is told again (0..10 s): a PRUNE and a GRAFT may cross.
     ``hold_us``: a duplicate in the shared tree prunes only if others come a random time of this order later (0..1 s;
     the paper: 0): two messages that go round one circle of links at once make two hubs open it, and whoever is between
-    them is cut off until it grafts. Measured with 50 messages a second by 300 hubs: a quarter of the grafts, a third of
-    the prunes, and 13 hops instead of 17.
+    them is cut off until it grafts. Measured with 50 messages a second by 300 hubs: half the grafts and prunes, and 14
+    hops instead of 17.
     ``settled_us``: but a link younger than this is pruned at once, since it is what has closed the circle, and so are
     all while the tree is made (0..1 min).
     ``generation_us``, ``generation_count_max``: see recent.py; messages are kept for at least one of them and at most

@@ -29,6 +29,7 @@ class AddressBook:
         self._rng = rng
         self._records: dict[AuthorId, tuple[tuple[int, int, int], PeerRecord]] = {}
         self._seq = 0
+        self.boot_seen = 0  # the highest boot number that somebody has shown us under our own signature
         self.own: tuple[bytes, bytes] | None = None
 
     def __len__(self) -> int:
@@ -53,10 +54,13 @@ class AddressBook:
             raise RemoteProtocolError(Reason.BAD_KEY_STATE, "addresses of another author or rotation")
         if not self._verify(state.key, signed, signature):
             raise SignatureError(Reason.BAD_SIGNATURE, "addresses")
+        if record.author == self._identity.author:
+            self.boot_seen = max(self.boot_seen, record.boot)
+            return record
         known = self._records.get(record.author)
         if known is not None and known[0] > record.number:
             return None
-        if record.author != self._identity.author and (known is None or known[0] < record.number):
+        if known is None or known[0] < record.number:
             if known is None and len(self._records) >= limits.KNOWN_PEERS_MAX:
                 del self._records[self._rng.choice(list(self._records))]
             self._records[record.author] = (record.number, PeerRecord(state.encoded, signed, signature))
@@ -109,8 +113,10 @@ class AddressBook:
         author = decode_addresses(self._mesh_id, peer.signed).author
         return (author if author in self._records else None), None
 
-    def introduce(self, to: AuthorId) -> Peers | None:
-        """A few others, at random, for a hub that has just come."""
+    def introduce(self, to: AuthorId, *, itself: bool = False) -> Peers | None:
+        """A few others, at random, for a hub that has just come; and what is known of ``itself`` if it forgot that."""
         others = [author for author in self._records if author != to]
-        chosen = self._rng.sample(others, limits.PEERS_MAX)
+        chosen = self._rng.sample(others, limits.PEERS_MAX - itself)
+        if itself and to in self._records:
+            chosen = [to, *chosen]
         return Peers(tuple(self._records[author][1] for author in chosen)) if chosen else None

@@ -341,4 +341,6 @@ class Views:
         self._dials[self._dial_count] = target
         urgent = (target.author is not None and self.wanted.pop(target.author, False)) or alone
         timeout = self.config.dial_timeout_alone_us if urgent else self.config.dial_timeout_us
+        if target.failures % 3 == 2:  # perhaps it is only far away: two round trips may take longer than that
+            timeout = min(limits.HANDSHAKE_US, 4 * timeout)
         return Connect(self._dial_count, target.addresses, target.author, timeout)

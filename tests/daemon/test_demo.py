@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import trio
 
-from meshnode.demo.fork import HUB_COMM
 from tests.daemon.processes import MESHNODE, environ
 from tests.daemon.rig import alive, process_tree
 
@@ -63,9 +62,9 @@ class Demo:
 
 
 def is_hub(pid: int) -> bool:
-    """Whether this process has become a hub; a child that has only just been forked bears its parent's name."""
+    """Whether this process has become a hub; a child that has not been replaced yet bears its parent's words."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text() == f"{HUB_COMM}\n"
+        return b"run" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
 

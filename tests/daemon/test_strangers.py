@@ -199,7 +199,7 @@ async def test_an_ephemeral_key_of_small_order_gets_no_byte(tmp_path: Path, name
 def claims(mesh: Mesh, encoded: bytes) -> LocalIdentity:
     """Somebody who presents a key state and signs with whatever comes to hand."""
     own = an_identity(mesh)
-    return LocalIdentity(KeyState(own.author, own.key_state.key, 0, bytes(32), encoded), own.sign)
+    return LocalIdentity(KeyState(own.author, own.key_state.key, 0, bytes(32), encoded, (own.key_state.key,)), own.sign)
 
 
 def impostors(mesh: Mesh, victim: LocalIdentity) -> dict[str, tuple[LocalIdentity, Reason]]:
