@@ -1,4 +1,4 @@
-"""The messages by which hubs choose their neighbors (docs/protocol.md, section 10): types 13 to 18.
+"""The messages by which hubs choose their neighbors (docs/protocol.md, section 14): types 13 to 18.
 
 Source: HyParView (Leitao, Pereira, Rodrigues, DSN 2007), section 4. A hub is named by its addresses record and not by
 its id alone, so that whoever hears of it can dial it and nobody can be named who has not signed that he listens.

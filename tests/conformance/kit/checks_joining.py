@@ -1,4 +1,4 @@
-"""Checks of section 10: R49, R53, R54."""
+"""Checks of section 14: R49, R53, R54."""
 
 from __future__ import annotations
 
