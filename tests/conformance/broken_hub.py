@@ -16,9 +16,11 @@ from meshnode.cli.main import main
 from protocol import identity, node, reception
 from protocol.consent import policy
 from protocol.errors import Reason
-from protocol.gossip import outflow, shelf, vectors
+from protocol.gossip import outflow, shelf, trees, vectors
+from protocol.ledger import archive, chain, intake
 from protocol.link import handshake
 from protocol.membership import liveness
+from protocol.reconcile import frontier
 from protocol.wire import codec, messages, records
 from protocol.wire.messages import Hello, Message
 
@@ -135,6 +137,33 @@ def _unverified_is_relayed() -> None:
     vectors.Vectors._hold = eager
 
 
+def _events_unverified() -> None:
+    intake.Intake._check = lambda _self, _event: None
+
+
+def _any_parent() -> None:
+    chain.follows = lambda _event, _parent: True
+
+
+def _forks_not_told() -> None:
+    intake.Intake._tell = lambda _self, _author, _fork, _source: None
+
+
+def _withdrawals_ignored() -> None:
+    archive.Archive._withdraw = lambda _self, _chain, _payload, _now: None
+
+
+def _trees_never_prune() -> None:
+    trees.Trees._prune_once = lambda *_arguments: None
+
+
+def _equal_marks_answered() -> None:
+    def answered(self: frontier.Frontier, salt: bytes) -> bytes:
+        return salt + bytes(8)
+
+    frontier.Frontier.mark = answered
+
+
 MUTATIONS: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "signatures-unchecked": ("R37", _signatures_unchecked),
     "encoding-unchecked": ("R5", _encoding_unchecked),
@@ -152,6 +181,12 @@ MUTATIONS: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "pings-unanswered": ("R29", _pings_unanswered),
     "never-beats": ("R30", _never_beats),
     "unverified-is-relayed": ("R38", _unverified_is_relayed),
+    "events-unverified": ("R80", _events_unverified),
+    "any-parent": ("R81", _any_parent),
+    "forks-not-told": ("R85", _forks_not_told),
+    "withdrawals-ignored": ("R88", _withdrawals_ignored),
+    "trees-never-prune": ("R89", _trees_never_prune),
+    "equal-marks-answered": ("R92", _equal_marks_answered),
 }
 
 

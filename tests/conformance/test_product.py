@@ -53,7 +53,7 @@ def test_the_hub_as_it_is_passes_every_requirement(tmp_path: Path) -> None:
         results = run_checks("127.0.0.1", port, MESH)
     failed = [f"{result.requirement}: {result.seen}" for result in results if result.outcome == "fail"]
     assert not failed
-    assert sum(result.outcome == "pass" for result in results) >= 40
+    assert sum(result.outcome == "pass" for result in results) >= 65
 
 
 def test_every_hub_with_one_check_taken_out_is_caught(tmp_path: Path) -> None:

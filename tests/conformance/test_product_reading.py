@@ -35,7 +35,17 @@ JOINING: Final = {
     "NeighborAnswer": "NEIGHBOR_ANSWER",
     "ShuffleAnswer": "SHUFFLE_ANSWER",
 }
-NAMES: Final = {"WantKeys": "WANT_KEYS", "PingReq": "PING_REQ", "ProbeAck": "PROBE_ACK", **JOINING}
+LASTING: Final = {
+    "TreeGraft": "TREE_GRAFT",
+    "TreePrune": "TREE_PRUNE",
+    "ReconOpen": "RECON_OPEN",
+    "ReconSymbols": "RECON_SYMBOLS",
+    "ReconMore": "RECON_MORE",
+    "ReconTurn": "RECON_TURN",
+    "ReconPage": "RECON_PAGE",
+    "ReconEntries": "RECON_ENTRIES",
+}
+NAMES: Final = {**LASTING, "WantKeys": "WANT_KEYS", "PingReq": "PING_REQ", "ProbeAck": "PROBE_ACK", **JOINING}
 
 
 def _hex(text: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from tests.conformance.examples import lasting
 from tests.conformance.examples.shared import MESH, Case, Example, author, bad, good, seed, written
 from tests.conformance.reference.codec import Value, encode
 from tests.conformance.reference.messages import (
@@ -39,7 +40,7 @@ from tests.conformance.reference.messages import (
 )
 from tests.conformance.reference.records import Addresses, Vector
 
-NAMES = {
+NAMES: dict[type[object], str] = {
     Hello: "HELLO",
     Bye: "BYE",
     Ping: "PING",
@@ -64,6 +65,7 @@ NAMES = {
     Nack: "NACK",
     Suspect: "SUSPECT",
     Refute: "REFUTE",
+    **lasting.NAMES,
 }
 PEOPLE = [author(f"frame {index}") for index in range(3)]
 
@@ -71,7 +73,7 @@ PEOPLE = [author(f"frame {index}") for index in range(3)]
 def examples() -> list[Example]:
     """Every example of this file."""
     cases = [*_accepted(), *_at_the_edge(), *_bad_frames(), *_bad_small(), *_bad_lists(), *_bad_records(), *_probes()]
-    cases += [*_joining(), *_bad_joining()]
+    cases += [*_joining(), *_bad_joining(), *lasting.cases()]
     return written(cases, read)
 
 

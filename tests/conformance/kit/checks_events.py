@@ -17,6 +17,7 @@ from tests.conformance.kit.events import (
     must_pass,
     must_stay,
     payload_of,
+    ready,
     story,
     tell,
 )
@@ -45,6 +46,7 @@ def _known(kit: Kit) -> tuple[Identity, Keys]:
 def wrong_events_close(kit: Kit) -> str:
     """A table that is broken, a forged signature, another payload, and tree messages that are not what they say."""
     with kit.link() as witness:
+        ready(witness)
         author, keys = _known(kit)
         right = tell(author, content=story(b"right"))
         forged = tell(author, content=story(b"forged"), signer=kit.identity())
@@ -68,6 +70,7 @@ def wrong_events_close(kit: Kit) -> str:
 def events_of_strangers_wait(kit: Kit) -> str:
     """The author is unknown: WANT_KEYS, and on with the event when KEYS have come."""
     with kit.links(2) as (sender, witness):
+        ready(sender, witness)
         author, keys = _known(kit)
         told = tell(author, content=story(b"who is it"))
         sender.send(told.message)
@@ -84,6 +87,7 @@ def events_of_strangers_wait(kit: Kit) -> str:
 def what_does_not_follow_is_dropped(kit: Kit) -> str:
     """A seq left out, a higher incarnation without an opening, a first event of incarnation 2: dropped, link kept."""
     with kit.links(2) as (sender, witness):
+        ready(sender, witness)
         author, keys = _known(kit)
         first = tell(author, content=story(b"first"))
         sender.send(keys, first.message)
@@ -109,6 +113,7 @@ def what_does_not_follow_is_dropped(kit: Kit) -> str:
 def events_wait_for_their_parents(kit: Kit) -> str:
     """A child comes first: its parent is asked for; both go on when it has come, and so does a kind nobody knows."""
     with kit.links(2) as (sender, witness):
+        ready(sender, witness)
         author, keys = _known(kit)
         parent = tell(author, content=story(b"parent"))
         child = after(author, parent, b"\xc0", UNKNOWN_KIND)
@@ -148,6 +153,7 @@ def branches_are_kept(kit: Kit) -> str:
 def forks_are_told(kit: Kit) -> str:
     """Two events of one place: FORK to everybody, to whoever asks, and from whoever shows one first."""
     with kit.links(3) as (sender, witness, later):
+        ready(sender, witness)
         author, keys = _known(kit)
         first, left, right = _forked(author)
         sender.send(keys, first.message, left.message, right.message)
@@ -289,6 +295,7 @@ def events_are_given_to_whoever_asks(kit: Kit) -> str:
 def trees_carry_events(kit: Kit) -> str:
     """A duplicate is pruned; the pruned link gets word, asks, and gets the event; what we announce is asked for."""
     with kit.links(3) as (sender, second, witness):
+        ready(sender, second, witness)
         author, keys = _known(kit)
         one = tell(author, content=story(b"one"))
         sender.send(keys, one.gossip())

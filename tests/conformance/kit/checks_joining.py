@@ -52,9 +52,12 @@ def requests_are_answered(kit: Kit) -> str:
     return f"answered: {', '.join(verdicts)}"
 
 
-@check("R53", links=2)
+@check("R53", links=2, alone=True)
 def a_shuffle_that_ends_is_answered(kit: Kit) -> str:
-    """One peer has told where it is; another shuffles, and hears of somebody, with records that are right."""
+    """One peer has told where it is; another shuffles, and hears of somebody, with records that are right.
+
+    Alone, because peers of other checks have not told where they are, and cannot be named.
+    """
     known = kit.identity()
     first = kit.greet(known, Hello(1, _record(kit, known)[1:], "conformance"))
     try:

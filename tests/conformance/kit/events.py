@@ -84,6 +84,13 @@ def carries(told: Told) -> Callable[[Message], bool]:
     return fits
 
 
+def ready(*peers: Peer) -> None:
+    """Return when the hub has heard our HELLO on these links: what it passes on before that goes elsewhere."""
+    for peer in peers:
+        if not peer.alive():
+            raise Failed("a PING was not answered")
+
+
 def must_pass(peer: Peer, told: Told, what: str, since: int = 0) -> None:
     """Raise unless the event comes on a link."""
     if peer.wait_any(carries(told), since=since) is None:

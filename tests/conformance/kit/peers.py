@@ -1,7 +1,8 @@
 """A link to the hub under test, seen from our end: a thread reads, keeps beating, and watches what the hub sends.
 
 Whatever the hub sends on any link is held against the document in passing (:class:`Watch`): frames must decode, HELLO
-comes first, vectors come after their keys, verified, with leave to be relayed, and younger than their lease.
+comes first, vectors and events come after their keys, verified, vectors with leave to be relayed and younger than their
+lease.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Final, TypeVar
 
 from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.crypto import verify
-from tests.conformance.reference.keystates import Identity, KeyState, decode_key_state
+from tests.conformance.reference.events import decode_event
+from tests.conformance.reference.keystates import Identity, KeyState, decode_key_state, key_at
+from tests.conformance.reference.lasting import EventMessage, Gossip
 from tests.conformance.reference.messages import (
     Beat,
     Bye,
@@ -24,6 +27,7 @@ from tests.conformance.reference.messages import (
     Pong,
     VectorMessage,
     decode_frame,
+    decode_gossip,
     encode_frame,
 )
 from tests.conformance.reference.records import MAY_RELAY, Ignored, Vector, decode_vector
@@ -236,6 +240,8 @@ class Peer:
             self._watch.note("R22", "the hub sent a key state that is not valid")
         if isinstance(message, VectorMessage):
             self._judge(message)
+        if isinstance(message, Gossip | EventMessage):
+            self._judge_event(message)
 
     def _learn(self, encoded: bytes) -> bool:
         try:
@@ -263,6 +269,21 @@ class Peer:
         elif state.rotation > vector.rotation or not verify(state.key, message.signed, message.signature):
             self._watch.note("R38", "the hub sent a vector whose signature is wrong")
         self._judge_terms(vector, message.age_ms)
+
+    def _judge_event(self, message: Gossip | EventMessage) -> None:
+        """Hold an event that the hub sent, in one way or the other, against the document."""
+        try:
+            if isinstance(message, Gossip):
+                message = decode_gossip(message.payload)
+            event = decode_event(message.signed, self.identity.mesh_id)
+        except Refused as fault:
+            self._watch.note("R80", f"the hub sent an event that is refused: {fault}")
+            return
+        state = self._states.get(event.author)
+        if state is None or state.rotation < event.rotation:
+            self._watch.note("R41", "an event came before its keys")
+        elif not verify(key_at(state, event.rotation), message.signed, message.signature):
+            self._watch.note("R80", "the hub sent an event whose signature is wrong")
 
     def _judge_terms(self, vector: Vector, age_ms: int) -> None:
         if vector.author == self.hub:

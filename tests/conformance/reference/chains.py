@@ -59,6 +59,12 @@ class Chains:
         found = [kept for kept in own if kept.name not in passed and kept.name not in self._named]
         return author, tuple(sorted((kept.event.incarnation, kept.name) for kept in found))
 
+    def branches(self, author: bytes) -> int:
+        """How many events of an author nothing follows, whether a later one names them or not (R84)."""
+        own = self.of(author)
+        passed = {kept.event.prev for kept in own}
+        return sum(kept.name not in passed and kept.name not in self._named for kept in own)
+
     def authors(self) -> list[bytes]:
         """All of whom something is held."""
         return list(dict.fromkeys(kept.event.author for kept in self.kept.values()))
@@ -124,9 +130,10 @@ class Chains:
             good = parent is not None and parent.name not in self._named and follows(new.event, parent.event)
         good = good or Mutation.ANY_PARENT in self.mutations
         branches = 1 if Mutation.ONE_BRANCH in self.mutations else BRANCHES_MAX
-        heads = self.heads(new.event.author)[1]
-        extends = any(head == new.event.prev for _, head in heads)
-        return good and (extends or len(heads) < branches)
+        extends = new.event.prev is not None and all(
+            kept.event.prev != new.event.prev for kept in self.of(new.event.author)
+        )
+        return good and (extends or self.branches(new.event.author) < branches)
 
     def _found(self, base: Kept) -> None:
         author = base.event.author

@@ -1,8 +1,8 @@
 """The reference hub: threads and sockets around :class:`~.hub_core.Core`.
 
 ``python -m tests.conformance.reference.hub --listen HOST:PORT --mesh NAME [--publish] [--mutation NAME]`` runs one
-until it is interrupted. It stores nothing and discovers nobody; it exists so that the kit can be tried on something
-that conforms, and on something that does not.
+until it is interrupted. It keeps events in memory, stores nothing and discovers nobody; it exists so that the kit can
+be tried on something that conforms, and on something that does not.
 """
 
 from __future__ import annotations

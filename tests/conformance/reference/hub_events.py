@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.conformance.reference.chains import Chains, Kept, conflict
-from tests.conformance.reference.codec import Refused, Value, decode, encode
+from tests.conformance.reference.codec import Refused, Value, encode
 from tests.conformance.reference.crypto import blake, verify
 from tests.conformance.reference.events import CHUNK_BYTES, decode_event, payload_hash
 from tests.conformance.reference.hub_outflow import Outflow
@@ -30,7 +30,7 @@ from tests.conformance.reference.lasting import (
     WantPayload,
 )
 from tests.conformance.reference.meshes import Mesh
-from tests.conformance.reference.messages import WantKeys, read_message
+from tests.conformance.reference.messages import WantKeys, decode_gossip
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 
 PROTOCOL, SIGNATURE = 3, 4
@@ -95,10 +95,7 @@ class Events(Outflow):
                 link.outbox.append(TreePrune(message.author if message.tree else None))
             return
         try:
-            items = decode(message.payload)
-            event = read_message([29, *(items if isinstance(items, list) else [])])
-            assert isinstance(event, EventMessage)
-            kept = self._read(event)
+            kept = self._read(decode_gossip(message.payload))
             right = (kept.name, kept.event.author) == (message.id, message.author)
             if not right and Mutation.ANY_GOSSIP not in self.mutations:
                 raise Refused("a message that is not what it says")
@@ -117,7 +114,8 @@ class Events(Outflow):
 
     def _keys_first(self, link: Link, kept: Kept) -> None:
         author = kept.event.author
-        if link.carried.get(author, -1) < kept.event.rotation:
+        needed = link.carried.get(author, -1) < kept.event.rotation
+        if needed and Mutation.NO_KEYS_FIRST not in self.mutations:
             self.send_keys(link, self.keys[author])
 
     # --- events -------------------------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ class Events(Outflow):
         if Mutation.EVENTS_STAY in self.mutations:
             return
         for other in self.links.values():
-            if other is link or not other.open or not other.greeted:
+            if other is link or not other.open:
                 continue
             if other.lazy_tree:
                 other.outbox.append(IHave(kept.name[-NAME_BYTES:] + b"\x02"))
@@ -265,5 +263,5 @@ class Events(Outflow):
             return
         self.forks[author] = fork
         for other in self.links.values():
-            if other is not source and other.open and other.greeted:
+            if other is not source and other.open:
                 other.outbox.append(fork)

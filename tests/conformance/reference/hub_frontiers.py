@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.conformance.reference.chains import BRANCHES_MAX
 from tests.conformance.reference.hub_events import Events
 from tests.conformance.reference.hub_state import Link
 from tests.conformance.reference.lasting import (
@@ -53,6 +54,9 @@ class Frontiers(Events):
         found = []
         for author in self.chains.authors():
             heads = self.chains.heads(author)[1]
+            if self.chains.branches(author) >= BRANCHES_MAX and Mutation.EIGHT_ENTRIES not in self.mutations:
+                found.append(author + bytes(ENTRY_BYTES - len(author)))
+                continue
             some = heads[:1] if Mutation.ONE_HEAD in self.mutations else heads
             found += [author + incarnation.to_bytes(8, "big") + head for incarnation, head in some]
         return found
@@ -178,7 +182,9 @@ class Frontiers(Events):
 
     def _learn_of(self, link: Link, entries: bytes) -> None:
         """Somebody holds these: ask for what is missing."""
-        unknown = [entry for entry in _parts(entries, ENTRY_BYTES) if entry[-32:] not in self.chains.kept]
+        unknown = [
+            entry for entry in _parts(entries, ENTRY_BYTES) if entry[-32:] not in self.chains.kept and any(entry[32:])
+        ]
         for author in dict.fromkeys(entry[:32] for entry in unknown):
             link.outbox.append(WantEvents((self.chains.heads(author),)))
 

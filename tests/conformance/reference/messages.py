@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.keystates import KEY_STATE_BYTES_MAX, ROTATIONS_MAX
-from tests.conformance.reference.lasting import LASTING, LastingMessage
+from tests.conformance.reference.lasting import LASTING, EventMessage, LastingMessage
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.records import ADDRESSES_BYTES_MAX, COUNTER_MAX, VECTOR_BYTES_MAX
 from tests.conformance.reference.shape import binary, boolean, elements, integer, listed, text
@@ -312,6 +312,17 @@ def decode_frame(plaintext: bytes, mutations: Mutations = NONE) -> list[Message]
             if Mutation.UNKNOWN_MESSAGES not in mutations or not _is_unknown(item):
                 raise
     return found
+
+
+def decode_gossip(payload: bytes) -> EventMessage:
+    """The event in the payload of a tree message (section 12.5).
+
+    Raises:
+        Refused: there is none.
+    """
+    message = read_message([TYPES[EventMessage], *elements(decode(payload), 4)])
+    assert isinstance(message, EventMessage)
+    return message
 
 
 def _is_unknown(item: Value) -> bool:

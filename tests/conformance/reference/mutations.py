@@ -98,6 +98,7 @@ class Mutation(Enum):
     PARENTS_NOT_WANTED = ("R82", "does not ask for an event's parent")
     EVENTS_STAY = ("R82", "passes no event on")
     ONE_BRANCH = ("R84", "refuses a second branch")
+    EIGHT_ENTRIES = ("R84", "puts eight branches into its frontier one by one")
     NO_PROOF = ("R85", "does not tell of a fork")
     ANY_FORK = ("R85", "believes that there is a fork whatever is shown")
     BASE_DROPS_NOTHING = ("R87", "keeps what a base does not name")

@@ -13,7 +13,7 @@ ENTRY_BYTES = 72
 
 
 def entries_of(data: bytes) -> list[bytes]:
-    """The entries that ``data`` consists of.
+    """The entries that ``data`` consists of; incarnation 0 stands for eight branches and has no head (R84).
 
     Raises:
         Refused: it does not, or an incarnation is out of range (R90).
@@ -21,7 +21,7 @@ def entries_of(data: bytes) -> list[bytes]:
     if len(data) % ENTRY_BYTES:
         raise Refused("not made of entries")
     found = [data[at : at + ENTRY_BYTES] for at in range(0, len(data), ENTRY_BYTES)]
-    if not all(1 <= int.from_bytes(entry[32:40], "big") < 2**53 for entry in found):
+    if not all(1 <= int.from_bytes(entry[32:40], "big") < 2**53 or not any(entry[32:]) for entry in found):
         raise Refused("an incarnation out of range")
     return found
 
