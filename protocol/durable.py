@@ -255,7 +255,7 @@ class Durable:
             [(Entry(head.author, head.incarnation, head.event), self.ledger.is_urgent(head)) for head in added],
         )
         for author in dict.fromkeys(head.author for head in removed):
-            if not self.ledger.heads(author).heads:
+            if not self.ledger.holds(author):
                 self._vectors.release_keys(author)
 
     def _hear_trees(self, told: Sequence[tree.TreesEffect], effects: list[Effect]) -> None:
@@ -305,6 +305,10 @@ class Durable:
         link = self._links.get(peer)
         if link is None:
             return
+        if isinstance(message, Gossip):
+            self._vectors.keys_first(link, message.author)
+        elif isinstance(message, wire.Event | wire.Fork):
+            self._vectors.keys_first(link, wire.author_of(message))
         if self._flow.push(peer, message):
             self._touched[peer] = None
         else:

@@ -99,6 +99,7 @@ class Reason(StrEnum):
     LINK_LIMIT = "link_limit"
     LINK_SILENT = "link_silent"
     LINK_SLOW = "link_slow"
+    SLEPT = "slept"
     NOT_A_NEIGHBOR = "not_a_neighbor"
     GOSSIP_MISMATCH = "gossip_mismatch"
     UNKNOWN_LINK = "unknown_link"

@@ -183,7 +183,7 @@ class Node:
 
     def _slept(self, now: Instant) -> list[Effect]:
         """We were away longer than any peer waits: what lies in the links is old, and its age is not known."""
-        closed = [Disconnect(link, CloseCode.TIMEOUT, Reason.LINK_SILENT) for link in self._ports]
+        closed = [Disconnect(link, CloseCode.TIMEOUT, Reason.SLEPT) for link in self._ports]
         effects: list[Effect] = list(closed)
         for one in closed:
             effects += self._forget(one.link, one.code, now, one.reason)

@@ -417,6 +417,12 @@ class Vectors:
             lane.want(author, now)
             self.ready[link] = None
 
+    def keys_first(self, link: LinkId, author: AuthorId) -> None:
+        """Something signed by ``author`` is about to leave on ``link``: the keys go before it, unless it has them."""
+        lane, state = self.lanes.get(link), self.keys.get(author)
+        if lane is not None and state is not None and lane.keys.get(author, -1) < state.rotation:
+            lane.answers[author] = None
+
     def release_keys(self, author: AuthorId) -> None:
         """No durable event needs the author's keys any more."""
         self.keys.release(author)

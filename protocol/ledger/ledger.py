@@ -373,6 +373,10 @@ class Ledger:
         """What is held of one author, whole and stored, as WANT_EVENTS and HEADS say it."""
         return self._intake.heads(author)
 
+    def holds(self, author: AuthorId) -> bool:
+        """Whether anything of ``author`` is held, stored or not."""
+        return author in self._archive.chains
+
     def is_urgent(self, head: Head) -> bool:
         """Whether a withdrawal or a stolen key is among the last few events before ``head``."""
         name: EventId | None = head.event

@@ -241,6 +241,12 @@ EventMessage: TypeAlias = Event | WantEvents | Heads | WantPayload | Chunk | For
 EVENT, WANT_EVENTS, HEADS, WANT_PAYLOAD, CHUNK, FORK = range(29, 35)
 
 
+def author_of(message: Event | Fork) -> AuthorId:
+    """Whose event it is: in ``signed`` the author lies at one place, because encodings are canonical."""
+    signed = message.signed if isinstance(message, Event) else message.one[0]
+    return AuthorId(signed[33:65])
+
+
 def inline(event: EventRecord, payload: Payload | None) -> Event:
     """The event as it is pushed: with its payload if that is small."""
     fits = payload is not None and len(payload.content) <= limits.INLINE_BYTES_MAX

@@ -149,8 +149,9 @@ def _page(item: tuple[Value, ...]) -> ReconPage:
 def _entries(item: tuple[Value, ...]) -> ReconEntries:
     entries = _packed(item[1], "entries", ENTRY_BYTES, 0, limits.ENTRIES_MAX)
     for entry in split(entries, ENTRY_BYTES):
-        incarnation = int.from_bytes(entry[AUTHOR_BYTES:-EVENT_BYTES], "big")
-        fields.integer(incarnation, "incarnation", 1, limits.COUNTER_MAX)
+        if any(entry[AUTHOR_BYTES:]):  # all zero: eight branches, which are one entry without a head
+            incarnation = int.from_bytes(entry[AUTHOR_BYTES:-EVENT_BYTES], "big")
+            fields.integer(incarnation, "incarnation", 1, limits.COUNTER_MAX)
     return ReconEntries(
         entries,
         _packed(item[2], "asked", FINGERPRINT_BYTES, 0, limits.ENTRIES_ASKED_MAX),

@@ -287,7 +287,7 @@ def test_completion_is_a_script_that_the_shell_accepts(ends: dict[str, Ended], s
 
 
 def test_completion_offers_the_words(ends: dict[str, Ended]) -> None:
-    assert (ends["completing"].code, ends["completing"].out) == (0, "plain,status\n")
+    assert (ends["completing"].code, ends["completing"].out) == (0, "plain,status\nplain,story\n")
 
 
 async def test_a_busy_port_is_one_clear_line_and_exit_status_2(tmp_path: Path) -> None:

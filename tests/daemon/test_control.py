@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from meshnode import view
+from meshnode.control import REQUEST_BYTES_MAX
 from protocol.errors import StoreError
 from tests.daemon.hostile import hostile
 from tests.daemon.rig import Crew, Member, ask_control, crew_in, lab, only_fault, until
@@ -231,7 +232,7 @@ async def test_a_line_without_end_is_hung_up_on(tmp_path: Path) -> None:
         stream = await trio.open_unix_socket(str(tmp_path / "one" / "control.sock"))
         async with stream:
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
-                await stream.send_all(b"x" * (1 << 22))
+                await stream.send_all(b"x" * (REQUEST_BYTES_MAX + (1 << 21)))
         assert (await ask(one, cmd="status"))["author"] == one.author.hex()
 
 

@@ -110,4 +110,4 @@ async def test_what_crosses_a_foul_venue_is_late_and_a_third_of_the_round_trips_
     trips = json.loads(asked.stdout)
     assert 0.47 < len(trips) / 200 < 0.81  # 0.8 x 0.8 = 0.64, give or take five standard errors
     assert min(trips) >= 60
-    assert sorted(trips)[len(trips) // 2] < 140  # 100, and a busy machine's lateness
+    assert sorted(trips)[len(trips) // 10] < 140  # about 80, and a busy machine's lateness

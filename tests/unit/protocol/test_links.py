@@ -349,6 +349,7 @@ def test_a_hub_that_slept_closes_its_links_and_trusts_nothing_that_lay_in_them(g
     hub.now += gap_us
     effects = hub.say(1, vector(ANN, 1))
     assert closed(effects) == [(1, CloseCode.TIMEOUT), (2, CloseCode.TIMEOUT)]
+    assert {effect.reason for effect in effects if isinstance(effect, Disconnect)} == {Reason.SLEPT}
     assert (drops(effects), shown(effects)) == ([Reason.UNKNOWN_LINK], [])
     assert sorted(news(effects)) == [(1, False), (2, False)]
     assert set(hub.statistics().exiles) == {ANN.author, BEN.author}

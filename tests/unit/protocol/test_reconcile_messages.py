@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[tuple[Value, ...], Reason]] = {
     "too many fingerprints": ((39, bytes(5 * (limits.FINGERPRINTS_MAX + 1)), True), Reason.OUT_OF_RANGE),
     "last is a number": ((39, b"", 1), Reason.WRONG_TYPE),
     "a part of an entry": ((40, bytes(71), b"", True), Reason.OUT_OF_RANGE),
-    "incarnation 0": ((40, bytes(72), b"", True), Reason.OUT_OF_RANGE),
+    "incarnation 0": ((40, bytes(71) + b"h", b"", True), Reason.OUT_OF_RANGE),
     "incarnation 2^53": ((40, bytes(33) + b"\x20" + bytes(38), b"", True), Reason.OUT_OF_RANGE),
     "too many entries": ((40, PACKED * (limits.ENTRIES_MAX + 1), b"", True), Reason.OUT_OF_RANGE),
     "too many asked for": ((40, b"", bytes(5 * (limits.ENTRIES_ASKED_MAX + 1)), True), Reason.OUT_OF_RANGE),
