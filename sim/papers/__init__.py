@@ -24,6 +24,7 @@ PAPERS: Final = {
     "plumtree": "sim.papers.plumtree",
     "reconcile": "sim.papers.reconcile",
     "remerge": "sim.papers.remerge",
+    "sybil": "sim.papers.sybil",
 }
 
 Cell = float | int | str | bool | None
