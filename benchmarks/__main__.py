@@ -1,7 +1,7 @@
 """``python -m benchmarks [NAME...] [--json] [--quick]``: measure, compare with the bars, exit 0 only if all are met.
 
-Names are ``receive``, ``link``, ``mesh``, ``idle``, ``sim`` and ``store``; none means all. Exit 1: a bar is missed or
-could not be measured; exit 2: wrong arguments. docs/benchmarks.md says what each figure counts.
+Names are ``receive``, ``link``, ``mesh``, ``idle``, ``sim``, ``store`` and ``trust``; none means all. Exit 1: a bar is
+missed or could not be measured; exit 2: wrong arguments. docs/benchmarks.md says what each figure counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from protocol import Bar
 from protocol.bars import all_met, emit
 from protocol.errors import MeshError
 
-NAMES: Final = ("receive", "link", "mesh", "idle", "sim", "store")
+NAMES: Final = ("receive", "link", "mesh", "idle", "sim", "store", "trust")
 MODULES: Final = {"sim": "simulator"}
 """Where the module is not called like the benchmark."""
 REPEATS_MIN: Final = 5
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="shorter turns: for trying things, not for claims")
     parser.add_argument("--repeats", type=int, default=9, help=f"turns of each contestant, at least {REPEATS_MIN}")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write the stacks sampled in every hub")
+    parser.add_argument("--ratings", type=Path, metavar="FILE", help="for trust: rows source,target,rating,seconds")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in NAMES]
     if unknown or given.repeats < REPEATS_MIN:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.profile is not None:
         given.profile = given.profile.absolute()
         given.profile.mkdir(parents=True, exist_ok=True)
-    plan = Plan(REPEATS_MIN if given.quick else given.repeats, given.quick, given.profile)
+    plan = Plan(REPEATS_MIN if given.quick else given.repeats, given.quick, given.profile, given.ratings)
     surroundings = environment()
     outcomes: dict[str, Outcome] = {}
     loads: dict[str, Figure] = {}

@@ -35,12 +35,14 @@ Figure = float | int | str | None
 class Plan:
     """How much to measure: ``repeats`` (>= 5) turns of every contestant; ``quick`` shortens turns and windows.
 
-    ``profile`` names a directory that gets the sampled stacks of every hub process, see :mod:`benchmarks.sampler`.
+    ``profile`` names a directory that gets the sampled stacks of every hub process, see :mod:`benchmarks.sampler`;
+    ``ratings`` is a file for :mod:`benchmarks.trust`.
     """
 
     repeats: int = 9
     quick: bool = False
     profile: Path | None = None
+    ratings: Path | None = None
 
     def count(self, full: int) -> int:
         """Operations in a turn."""

@@ -24,6 +24,7 @@ PAPERS: Final = {
     "reconcile": "sim.papers.reconcile",
     "remerge": "sim.papers.remerge",
     "state-plane": "sim.papers.state_plane",
+    "sybil": "sim.papers.sybil",
 }
 
 Cell = float | int | str | bool | None

@@ -50,6 +50,7 @@ PROTOCOL_THIRD_PARTY = {
 MACHINES_OPEN_TO = {
     "meshnode": frozenset({"link"}),
     "sim": frozenset[str](),
+    "sim.papers.sybil": frozenset({"trust"}),
     **dict.fromkeys(
         ("sim.field", "sim.members", "sim.papers", "sim.spread"), frozenset({"membership", "gossip", "reconcile"})
     ),

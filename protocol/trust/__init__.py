@@ -1,0 +1,1 @@
+"""Whom a hub trusts, and why; see protocol/trust/trust.py."""
