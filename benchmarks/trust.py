@@ -20,9 +20,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.measure import Figure, Outcome, Plan, percentile
+from benchmarks.measure import Figure, Outcome, Plan
 from benchmarks.ratings import RATING_MAX, Floats, Past, Rating, ranking, read_ratings
 from protocol import Bar
+from protocol.bars import percentile
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.trust.evidence import Words
