@@ -159,7 +159,7 @@ async def test_a_thousand_half_open_connections_leave_the_hub_to_the_honest(
 
 async def test_a_hub_that_may_open_few_files_outlives_a_flood(tmp_path: Path, prlimit: None) -> None:
     name = mesh_name()
-    few = ("prlimit", "--nofile=28:28")
+    few = ("prlimit", "--nofile=31:31")
     async with running(tmp_path, "hub", "--mesh", name, *LOCAL, prefix=few) as hub:
         async with half_open(hub.address, 60, "127.0.0.1"):
             for _ in range(5):  # the owner is refused now and then, but never fatal
