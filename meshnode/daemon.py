@@ -406,19 +406,21 @@ async def _leave(hub: Hub) -> None:
 
 async def run_until_signal(config: HubConfig, options: RunOptions, on_ready: Callable[[Hub], Awaitable[None]]) -> None:
     """Run a hub until SIGINT or SIGTERM, or the end of its parent if it was asked to follow it."""
+    # Before the door opens: strangers may take every descriptor there is.
+    parent = trio.lowlevel.FdStream(os.dup(0)) if options.with_parent else None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_hub(config, options) as hub, trio.open_nursery() as nursery:
             await on_ready(hub)
-            if options.with_parent:
-                nursery.start_soon(_follow_parent, nursery.cancel_scope)
+            if parent is not None:
+                nursery.start_soon(_follow_parent, parent, nursery.cancel_scope)
             async for number in signals:
                 say("stop", f"leaving on signal {number}")
                 break
             nursery.cancel_scope.cancel()
 
 
-async def _follow_parent(scope: trio.CancelScope) -> None:
-    async with trio.lowlevel.FdStream(os.dup(0)) as stream:
+async def _follow_parent(stream: trio.lowlevel.FdStream, scope: trio.CancelScope) -> None:
+    async with stream:
         while await stream.receive_some(4_096):
             pass
     say("stop", "leaving: the parent process is gone")

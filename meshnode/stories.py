@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,8 @@ WAIT_S: Final = 30.0
 DAY_S: Final = 86_400
 ID_DIGITS_MIN: Final = 4
 LISTED_MAX: Final = 1_000
+LISTED_LETTERS: Final = 500
+"""So much of each story is in the list: whole, a few long ones would be more than an answer may have."""
 
 
 class Refused(Exception):
@@ -109,7 +111,10 @@ async def _tell(hub: Hub, request: dict[str, object]) -> dict[str, object]:
         raise Refused("there are no circles yet: choose 'mesh' or 'self'")
     if not isinstance(audience, str) or audience not in AUDIENCES:
         raise Refused("a story is for 'mesh' or 'self'")
-    content = encode_story(Story(text, language))
+    try:
+        content = encode_story(Story(text, language))
+    except UnicodeEncodeError as fault:  # JSON and a command line can hold halves of characters
+        raise Refused("these words are not Unicode text") from fault
     name = await hub.pen.write(STORY, content, audience=AUDIENCES[audience], expires=_expires(hub, days))
     return {"event": name.hex(), "audience": audience}
 
@@ -126,7 +131,7 @@ def _expires(hub: Hub, days: object) -> int:
 
 async def _list(hub: Hub) -> dict[str, object]:
     held = sorted(hub.told(STORY), key=lambda one: (one.utc_ms or 0, one.event))[-LISTED_MAX:]
-    words = await _words(hub.store.path, [one.event for one in held if one.state == "here"])
+    words = await _words(hub.store.path, [one.event for one in held if one.state == "here"], LISTED_LETTERS)
     return {"stories": [_line(one, words.get(one.event), hub) for one in held]}
 
 
@@ -167,26 +172,27 @@ def _line(one: EventStatistics, words: Story | None, hub: Hub) -> dict[str, obje
         "utc_ms": one.utc_ms,
         "audience": audiences.get(one.audience, str(one.audience)),
         "expires_utc_s": one.expires or None,
-        "state": one.state,
+        "state": "unreadable" if one.state == "here" and words is None else one.state,
         "language": None if words is None else words.language,
         "text": None if words is None else words.text,
     }
 
 
-async def _words(path: Path, names: list[EventId]) -> dict[EventId, Story]:
-    return await trio.to_thread.run_sync(_read_words, path, names) if names else {}
+async def _words(path: Path, names: list[EventId], letters: int | None = None) -> dict[EventId, Story]:
+    return await trio.to_thread.run_sync(_read_words, path, names, letters) if names else {}
 
 
-def _read_words(path: Path, names: list[EventId]) -> dict[EventId, Story]:
+def _read_words(path: Path, names: list[EventId], letters: int | None) -> dict[EventId, Story]:
+    """The beginning of each; one that is no story, which anybody can sign, is left out and hides no other."""
     found: dict[EventId, Story] = {}
     try:
         with closing(open_for_reading(path)) as connection:
             for name in names:
                 row = connection.execute("SELECT content FROM payloads WHERE event = ?", (name,)).fetchone()
                 if row is not None and row[0] is not None:
-                    found[name] = decode_story(row[0])
+                    with suppress(DecodeError):
+                        story = decode_story(row[0])
+                        found[name] = Story(story.text[:letters], story.language)
     except sqlite3.Error as fault:
         raise StoreError(f"the stories could not be read: {fault}") from fault
-    except DecodeError as fault:
-        raise StoreError(f"a story could not be read: {fault}") from fault
     return found

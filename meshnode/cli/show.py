@@ -107,7 +107,8 @@ def peers_text(status: dict[str, Any]) -> str:
     ]
     if not views["small"]:
         lines += [f"{line['peer'][:10]}  neighbor: {line['why']}" for line in views["neighbors"]]
-    size = "a small mesh: everybody is to be linked" if views["small"] else f"{len(views['passive'])} in the passive view"
+    known = f"{len(views['passive'])} in the passive view"
+    size = "a small mesh: everybody is to be linked" if views["small"] else known
     lines.append(f"{len(status['links'])} links, {status['known_peers']} peers known, {size}")
     mdns = status["mdns"]
     if mdns is not None:

@@ -19,7 +19,13 @@ _STATES = {
     "missing": "its words have not come yet",
     "erased": "withdrawn or expired: its words are gone",
     "private": "its author keeps the words",
+    "unreadable": "its author has signed something that is no story",
 }
+_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_UNSAFE = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(0x7F, 0xA0), *_BIDI) if code not in (9, 10)
+}
+"""Controls, which would let a stranger's words command the terminal, and orders to turn the line around."""
 
 
 def tell_command(
@@ -61,7 +67,7 @@ def show_command(state_dir: Path, event: str, *, as_json: bool) -> None:
     story = answer["story"]
     assert isinstance(story, dict)
     click.echo(f"{story['event']}\n{_who(story)}, {_when(story)}, for {story['audience']}{_until(story)}")
-    click.echo(f"\n{story['text']}" if story["text"] is not None else f"({_STATES[story['state']]})")
+    click.echo(f"\n{story['text'].translate(_UNSAFE)}" if story["text"] is not None else f"({_STATES[story['state']]})")
 
 
 def withdraw_command(state_dir: Path, event: str, *, as_json: bool) -> None:
@@ -101,6 +107,6 @@ def _line(story: dict[str, Any]) -> str:
     if text is None:
         words = f"({_STATES[story['state']]})"
     else:
-        first = " ".join(str(text).split())
+        first = " ".join(str(text).split()).translate(_UNSAFE)
         words = first if len(first) <= 72 else f"{first[:71]}…"
     return f"{str(story['event'])[:10]}  {_when(story):<16}  {_who(story):<10}  {words}"

@@ -148,10 +148,15 @@ async def follow(
         with trio.move_on_after(SETTLE_S_MAX):
             while await _again_within(QUIET_S, hint):
                 pass
-        seen = look()
-        if seen != known:
-            known = seen
-            await on_change()
+        while True:
+            try:
+                seen = look()
+                if seen != known:
+                    await on_change()
+                    known = seen
+                break
+            except OSError:  # out of descriptors or memory, which passes
+                await trio.sleep(SETTLE_S_MAX)
 
 
 async def _again_within(seconds: float, hint: Callable[[], Awaitable[None]]) -> bool:

@@ -24,7 +24,7 @@ from meshnode.storage.writer import GROUP_EVENTS, Health, Writer
 from protocol.effects import LoadPayload, StoreEvents
 from protocol.errors import StoreError
 from protocol.ids import AuthorId, MeshId
-from protocol.inputs import LedgerInput, PayloadLoaded, StoredLedger, StoreFailed
+from protocol.inputs import LedgerInput, PayloadLoaded, Stored, StoredLedger, StoreFailed
 
 KEY_STATES_WAITING_MAX: Final = 256
 """Key states of authors who have told nothing yet; strangers can make as many as they like."""
@@ -50,6 +50,8 @@ class Store:
         self._answer = answer
         self._kept_bytes: dict[AuthorId, int] = {}
         self._waiting: dict[AuthorId, bytes] = {}
+        self._learnt: dict[int, dict[AuthorId, bytes]] = {}  # by ticket: on the way to the disk
+        self._owed: dict[AuthorId, bytes] = {}  # what a commit that failed did not bring there
         self._writer: Writer | None = None
         self._connection: sqlite3.Connection | None = None
         try:
@@ -68,7 +70,7 @@ class Store:
             self.path,
             connection,
             soon=token.run_sync_soon,
-            answer=self._answer,
+            answer=self._told,
             changed=self._on_change,
             group_events=group_events,
         )
@@ -91,13 +93,15 @@ class Store:
         if self._writer is None:
             self._answer([StoreFailed(effect.ticket, self.health)])
             return
-        learnt = []
+        learnt, self._owed = self._owed, {}
         for event in effect.events:
             encoded = self._waiting.pop(event.author, None) if self._waiting else None
             if encoded is not None:
-                learnt.append((event.author, encoded))
+                learnt[event.author] = encoded
                 self._kept_bytes[event.author] = len(encoded)
-        self._writer.submit(Batch(effect, tuple(learnt)))
+        if learnt:
+            self._learnt[effect.ticket] = learnt
+        self._writer.submit(Batch(effect, tuple(learnt.items())))
 
     def load(self, asked: LoadPayload) -> None:
         """Read a part of a payload; answered by ``PayloadLoaded``."""
@@ -116,6 +120,14 @@ class Store:
                 nursery.start_soon(_stop_with_me, writer)
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(writer.work, limiter=trio.CapacityLimiter(1))
+
+    def _told(self, answers: list[LedgerInput]) -> None:
+        for one in answers:
+            learnt = self._learnt.pop(one.ticket, None) if isinstance(one, Stored | StoreFailed) else None
+            if learnt and isinstance(one, StoreFailed):  # they go with whatever is stored next, but not over newer ones
+                kept = self._kept_bytes
+                self._owed |= {author: state for author, state in learnt.items() if len(state) == kept[author]}
+        self._answer(answers)
 
     def _on_change(self, health: Health) -> None:
         self.health = health

@@ -20,6 +20,7 @@ from protocol.ledger.values import KeyOf, LedgerConfig, LedgerEffect, NeedKeys, 
 from protocol.ledger.waiting import Waiter, WaitingRoom
 from protocol.wire.events import (
     BASES,
+    CONTROL,
     FOR_MESH,
     STOLEN,
     AuthorHeads,
@@ -172,7 +173,7 @@ class Intake:
         elif place is Place.BASE and event.author == self._own and event.rotation < self._rotation:
             refused = Reason.BEFORE_BASE  # whoever has our old key must not make us forget
         if refused is None:
-            refused = self._archive.is_busy(now) or self._quotas.admit(event.author, now)
+            refused = self._archive.is_busy(now) or self._quotas.admit(event.author, now, control=event.kind in CONTROL)
         if refused is not None:
             self._out.append(Refused(peer, refused))
             return False

@@ -49,9 +49,9 @@ class Quotas:
     def __len__(self) -> int:
         return len(self._tallies)
 
-    def admit(self, author: AuthorId, now: Instant) -> Reason | None:
-        """Count one more event of ``author``, or say why it is refused."""
-        refused = self.full(author, now)
+    def admit(self, author: AuthorId, now: Instant, *, control: bool = False) -> Reason | None:
+        """Count one more event of ``author``, or say why it is refused; ``control``: about its chain itself."""
+        refused = self.full(author, now, control=control)
         tally = self._tally(author, now)
         if refused is None and tally.tokens < MINUTE:
             refused = Reason.QUOTA_RATE
@@ -61,13 +61,19 @@ class Quotas:
         self.count(author, 1, now)
         return None
 
-    def full(self, author: AuthorId, now: Instant) -> Reason | None:
-        """Why no event of ``author`` would be taken, however slowly it came."""
+    def full(self, author: AuthorId, now: Instant, *, control: bool = False) -> Reason | None:
+        """Why no event of ``author`` would be taken, however slowly it came.
+
+        Words of one author may have no more than an eighth of what is left to all of its standing (dynamic thresholds,
+        Choudhury and Hahne 1998), so that a few who take all they can are slowed down long before others get nothing;
+        and the last eighth is for what takes words back.
+        """
         tally = self._tally(author, now)
         quota = self._quotas[tally.standing]
-        if tally.events >= quota.events or self._events[tally.standing] >= quota.events_all:
-            return Reason.QUOTA_EVENTS
-        return None
+        left = quota.events_all - self._events[tally.standing]
+        share = left if control else (left - quota.events_all // 8) // 8
+        full = left <= 0 or tally.events >= quota.events or (not control and tally.events >= share)
+        return Reason.QUOTA_EVENTS if full else None
 
     def count(self, author: AuthorId, events: int, now: Instant) -> None:
         """So many events more, or fewer, whatever the quota says."""
