@@ -143,6 +143,7 @@ def run_paper(
 
 
 @main.command("swarm")
+@click.option("--profile", type=click.Choice(["live", "durable"]), default="live", show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -153,34 +154,39 @@ def run_paper(
     type=click.Path(path_type=Path, file_okay=False),
     help="Shrink each world that breaks a rule and write it into this folder, to be replayed.",
 )
-def run_swarm(seeds: int, first: int, as_json: bool, jobs: int, plot: Path | None, keep: Path | None) -> None:
+def run_swarm(
+    profile: search.Profile, seeds: int, first: int, as_json: bool, jobs: int, plot: Path | None, keep: Path | None
+) -> None:
     """Draw a crowd and its misfortunes from each seed; exit 1 if one breaks a rule."""
     began = _cpu_s()
     results: list[swarm.Played | search.Broken] = []
     broken: list[dict[str, object]] = []
-    for result in search.search(range(first, first + seeds), jobs=jobs, shrinks=keep is not None):
+    for result in search.search(range(first, first + seeds), jobs=jobs, shrinks=keep is not None, profile=profile):
         results.append(result)
         if isinstance(result, search.Broken):
-            broken.append(_keep(result, keep))
+            broken.append(_keep(result, keep, profile))
         if seeds >= PROGRESS_LINES and len(results) % (seeds // PROGRESS_LINES) == 0:
             click.echo(f"{_cpu_s() - began:7.1f} s CPU  {len(results)} of {seeds}, {len(broken)} broken", err=True)
     broken.sort(key=lambda each: int(str(each["seed"])))  # several jobs end in any order
-    found = search.bars(results)
+    found = search.bars(results, profile)
+    figures = search.figures(results)
+    if profile == "durable":
+        figures["words"] = search.words(results)
     if plot is not None:
         plot.write_text(svg(search.picture(results)), encoding="utf-8")
     if as_json:
-        more = {"seeds": seeds, "first": first, "broken": broken, "fired": search.fired(results)}
-        click.echo(json.dumps(report(found, **more, **search.figures(results), cpu_s=round(_cpu_s() - began, 1))))
+        more = {"seeds": seeds, "first": first, "broken": broken, "fired": search.fired(results, profile)}
+        click.echo(json.dumps(report(found, **more, **figures, cpu_s=round(_cpu_s() - began, 1))))
     else:
         click.echo(f"{seeds - len(broken)} of {seeds} seeds hold")
-        for name, count in {**search.fired(results), **search.figures(results)}.items():
+        for name, count in {**search.fired(results, profile), **figures}.items():
             click.echo(f"{name}: {count}")
     sys.exit(0 if all_met(found) else 1)
 
 
-def _keep(broken: search.Broken, folder: Path | None) -> dict[str, object]:
+def _keep(broken: search.Broken, folder: Path | None, profile: search.Profile) -> dict[str, object]:
     """Say what broke and how to see it again, and write the small world down if there is a folder for it."""
-    again = f"python -m sim swarm --seeds 1 --first {broken.seed}"
+    again = f"python -m sim swarm --profile {profile} --seeds 1 --first {broken.seed}"
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"seed-{broken.seed}.json"

@@ -23,7 +23,8 @@ Order = StoreEvents | KeepKeyState
 
 @dataclass(slots=True)
 class Disk:
-    """``refuses`` is why nothing can be written now, if so; ``erased`` counts payloads that are gone for good."""
+    """``refuses`` is why nothing can be written now, if so; ``erased`` counts payloads that are gone for good,
+    ``rewinds`` how often a copy was put back that lacked something."""
 
     events: dict[EventId, StoredEvent] = field(default_factory=dict)
     payloads: dict[EventId, Payload] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Disk:
     refuses: str = ""
     restored: bool = False
     erased: int = 0
+    rewinds: int = 0
 
     def submit(self, order: Order) -> None:
         """Take an order, to be written by one :meth:`step` for each ``StoreEvents``."""
@@ -78,6 +80,7 @@ class Disk:
         """A copy made at ``until`` is put back; returns how many batches that undoes. Nobody says that it is a copy."""
         kept = [(at, order) for at, order in self.written if at <= until]
         undone = len(self.written) - len(kept)
+        self.rewinds += undone > 0
         for table in (self.events, self.payloads, self.forks, self.key_states):
             table.clear()
         self.written = kept

@@ -2,15 +2,17 @@
 
 Each seed has its own mix of misfortunes and leaves some kinds out (see :mod:`sim.swarm`). How long a world lasts is
 drawn as well, and bounded by what it costs: a large crowd that shares much lives for fewer seconds, so that a thousand
-worlds fit into an hour of one core.
+worlds fit into an hour of one core. In a ``durable`` world people tell about a thousand stories, few share vectors, and
+some worlds of few hubs last for more than an hour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from protocol.clock import MS, SECOND, Duration, Instant
+from protocol.clock import MINUTE, MS, SECOND, Duration, Instant
 from protocol.inputs import CommonsGrant
 from protocol.rng import Rng
 from protocol.wire.registry import AROUSAL
@@ -28,19 +30,25 @@ from sim.faults import (
     LoseDate,
     LosePower,
     Move,
+    RefuseDisk,
     Regrant,
     Reset,
     RestoreBackup,
     RotateKey,
     Starve,
+    TakeBack,
+    Tell,
     Worsen,
 )
 from sim.host import PARTS
 from sim.paths import Quality
 from sim.swarm import STARVED_US_MAX, Draw, Hub, Limits
+from sim.words import SIZES
 from sim.world import WorldConfig
 
 GATHER_US: Final = 3 * SECOND
+WORDS: Final = 1_000
+"""Stories told in one world, about."""
 WORK: Final = 2_000
 """Values shown and heartbeats heard in one world, about: what a second of CPU can do."""
 
@@ -67,6 +75,57 @@ def draw(seed: int) -> Draw:
         away=tuple(away),
         away_alive=rng.chance(0.5),
     )
+
+
+def draw_durable(seed: int) -> Draw:
+    """The world of this seed in which people tell things."""
+    rng = Rng(seed).child("durable swarm")
+    lasting = rng.chance(0.2)
+    count = rng.between(*((2, 4) if lasting else rng.choice(((2, 4), (3, 6), (3, 6), (5, 10)))))
+    names = [f"n{index}" for index in range(count)]
+    faults_us = GATHER_US + (rng.between(20, 80) * MINUTE if lasting else rng.between(15, 60) * SECOND)
+    away = rng.sample(names, rng.below(count // 2)) if rng.chance(0.3) and count > 3 else []
+    return Draw(
+        seed=seed,
+        hubs=tuple(Hub(name, _grant(rng, 24) if rng.chance(0.1) and not lasting else None) for name in names),
+        config=replace(_config(rng), quality=_quality(rng, 60, (0.0, 0.01, 0.02, 0.1)), reading_every_us=5 * SECOND),
+        limits=_limits(rng),
+        faults_us=faults_us,
+        plan=_durable_plan(rng, names, faults_us, lasting=lasting),
+        away=tuple(away),
+        away_alive=rng.chance(0.5),
+        calm=WORDS // 2 // count // (4 if lasting else 1),
+    )
+
+
+def _durable_plan(rng: Rng, names: list[str], until: Instant, *, lasting: bool) -> tuple[Entry, ...]:
+    mix = rng.sample(DURABLE_KINDS, rng.between(3, len(DURABLE_KINDS)))
+    span_ms = (until - GATHER_US) // MS
+    entries: list[Entry] = []
+    for _ in range(rng.between(3, 14)):
+        entries += rng.choice(mix)(rng, names, GATHER_US + rng.below(span_ms) * MS)
+    entries = [(at, _since_first_start(at, fault)) for at, fault in entries]
+    if lasting:
+        cut = Cut(_sides(rng, names), rng.between(span_ms // 4, span_ms) * MS)
+        entries.append((GATHER_US + rng.below(span_ms // 2) * MS, cut))
+    told = 0
+    while told < WORDS // 2:
+        burst = Tell(
+            rng.choice(names), rng.between(1, 20), rng.between(0, 500) * MS, rng.choice(SIZES), rng.chance(0.1)
+        )
+        told += burst.count
+        entries.append((GATHER_US // 2 + rng.below(span_ms) * MS, burst))
+    return tuple(sorted(entries, key=lambda entry: entry[0]))
+
+
+def _since_first_start(at: Instant, fault: Fault) -> Fault:
+    """A backup holds at least one start, without which a hub takes itself for new."""
+    oldest_us = at - SECOND
+    if isinstance(fault, RestoreBackup):
+        return replace(fault, age_us=min(fault.age_us, oldest_us))
+    if isinstance(fault, LosePower):
+        return replace(fault, unsynced_us=min(fault.unsynced_us, oldest_us))
+    return fault
 
 
 def _grant(rng: Rng, count: int) -> CommonsGrant | None:
@@ -231,6 +290,29 @@ def _worsen(rng: Rng, _names: list[str], at: Instant) -> list[Entry]:
     return [(at, Worsen(_quality(rng, 400, (0.1, 0.2, 0.4)), _for(rng)))]
 
 
+def _take_back(rng: Rng, names: list[str], at: Instant) -> list[Entry]:
+    return [(at + number * SECOND, TakeBack(rng.choice(names), rng.below(100))) for number in range(rng.between(1, 12))]
+
+
+def _refuse_disk(rng: Rng, names: list[str], at: Instant) -> list[Entry]:
+    return [(at, RefuseDisk(rng.choice(names), _for(rng)))]
+
+
+def _twice_back(rng: Rng, names: list[str], at: Instant) -> list[Entry]:
+    """One copy is put back again and again, each time the hub writes on, and it may be alone with that."""
+    name = rng.choice(names)
+    entries: list[Entry] = []
+    if rng.chance(0.5):
+        entries.append((at, Cut(((name,), tuple(other for other in names if other != name)), 40 * SECOND)))
+    for number in range(rng.between(1, 3)):
+        at += rng.between(1, 15) * SECOND
+        entries += [
+            (at, RestoreBackup(name, rng.between(1, 20) * SECOND, 200 * MS)),
+            (at + SECOND, Tell(name, 3, SECOND, 60 + number, False)),
+        ]
+    return entries
+
+
 KINDS: Final[tuple[Callable[[Rng, list[str], Instant], list[Entry]], ...]] = (
     _cut,
     _cut_twice,
@@ -250,3 +332,4 @@ KINDS: Final[tuple[Callable[[Rng, list[str], Instant], list[Entry]], ...]] = (
     _reset,
     _worsen,
 )
+DURABLE_KINDS: Final = (*KINDS, _take_back, _take_back, _refuse_disk, _twice_back)

@@ -17,6 +17,7 @@ from protocol.limits import ROTATIONS_MAX
 from sim.host import PARTS, Host
 from sim.kernel import Action
 from sim.paths import Quality
+from sim.words import take_back, tell
 from sim.world import World
 
 
@@ -180,6 +181,33 @@ class Worsen:
     for_us: Duration | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """The person of a hub tells so many stories of ``size`` bytes, one after the other; ``private``: to itself."""
+
+    name: str
+    count: int
+    every_us: Duration
+    size: int
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """The person of a hub withdraws one of its stories; ``number`` picks it."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseDisk:
+    """The disk of a hub takes no event for a while."""
+
+    name: str
+    for_us: Duration
+
+
 FAULT_KINDS: Final = (
     "cut",
     "cut during a cut",
@@ -203,11 +231,14 @@ FAULT_KINDS: Final = (
     "grant withdrawn",
     "grant changed",
 )
-"""What ``World.fired`` may count."""
+WORD_KINDS: Final = ("told", "told in private", "taken back", "disk refuses", "writes lost: disk")
+"""What ``World.fired`` may count: first of every world, then of those in which people tell something."""
 
 NetworkFault: TypeAlias = Cut | CutOneWay | Heal | Flap | Clog | Reset | Worsen
-HubFault: TypeAlias = Crash | CrashInside | LosePower | RestoreBackup | RotateKey | CrashMany | Restart | Starve | Move
-PersonFault: TypeAlias = JumpDate | LoseDate | Regrant
+HubFault: TypeAlias = (
+    Crash | CrashInside | LosePower | RestoreBackup | RotateKey | CrashMany | Restart | Starve | Move | RefuseDisk
+)
+PersonFault: TypeAlias = JumpDate | LoseDate | Regrant | Tell | TakeBack
 Fault: TypeAlias = NetworkFault | HubFault | PersonFault
 Plan: TypeAlias = tuple[tuple[Instant, Fault], ...]
 
@@ -225,7 +256,7 @@ def apply(world: World, fault: Fault) -> None:
     match fault:
         case Cut() | CutOneWay() | Heal() | Flap() | Clog() | Reset() | Worsen():
             _to_network(world, fault)
-        case JumpDate() | LoseDate() | Regrant():
+        case JumpDate() | LoseDate() | Regrant() | Tell() | TakeBack():
             _to_person(world, fault)
         case _:
             _to_hub(world, fault)
@@ -302,13 +333,22 @@ def _to_hub(world: World, fault: HubFault) -> None:
         case Move():
             world.count("other address")
             world.move(host)
+        case RefuseDisk(_, for_us):
+            world.count("disk refuses")
+            host.storage.disk.refuses = "no space left"
+            _later(world, for_us, _room_again, host)
         case _:
             assert_never(fault)
 
 
 def _to_person(world: World, fault: PersonFault) -> None:
     host = world.names[fault.name]
-    if isinstance(fault, Regrant):
+    if isinstance(fault, Tell):
+        for number in range(fault.count):
+            world.kernel.at(world.now + number * fault.every_us, _tell, world, host, fault)
+    elif isinstance(fault, TakeBack):
+        take_back(world, host, fault.number)
+    elif isinstance(fault, Regrant):
         world.count("grant withdrawn" if fault.grant is None else "grant changed")
         world.set_grant(host, fault.grant)
     elif host.alive:
@@ -321,6 +361,15 @@ def _to_person(world: World, fault: PersonFault) -> None:
 def _right_date(world: World, host: Host, life: int) -> None:
     if host.life == life:
         world.tell_date(host, known=host.date_error_ms is not None)
+
+
+def _tell(world: World, host: Host, fault: Tell) -> None:
+    if not world.peace:
+        tell(world, host, fault.size, private=fault.private)
+
+
+def _room_again(host: Host) -> None:
+    host.storage.disk.refuses = ""
 
 
 def _cut(world: World, groups: tuple[tuple[str, ...], ...], for_us: Duration | None) -> None:

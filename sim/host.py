@@ -107,6 +107,7 @@ class Host:
     backlog: list[tuple[Input, Input]] = field(default_factory=list)
     ends: dict[LinkId, End] = field(default_factory=dict)
     link_count: int = 0
+    requests: int = 0
     drops: dict[str, int] = field(default_factory=dict)
     restart: Callable[[], None] | None = None
     told: CommonsGrant | None = None

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Literal, TextIO, TypedDict
 
 from protocol.bars import Bar, percentile
-from protocol.clock import SECOND
+from protocol.clock import SECOND, Duration
 from protocol.node import Node
-from sim.draws import draw
+from sim.draws import draw, draw_durable
 from sim.executors import Processes
-from sim.faults import FAULT_KINDS
+from sim.faults import FAULT_KINDS, WORD_KINDS
 from sim.kernel import collect_seldom
 from sim.network import WEATHER_KINDS
 from sim.papers import Curve, Picture
@@ -29,6 +29,13 @@ from sim.world import MakeNode, SafetyViolation
 
 KINDS: Final = (*FAULT_KINDS, *WEATHER_KINDS, *CLOCK_KINDS)
 """Everything that can go wrong in a world of the swarm."""
+Profile = Literal["live", "durable"]
+"""Worlds of vectors, or of stories that must not be lost."""
+DRAWS: Final = {"live": draw, "durable": draw_durable}
+KINDS_OF: Final = {"live": KINDS, "durable": (*KINDS, *WORD_KINDS)}
+LOSS_SMALL: Final = 0.02
+EVERYWHERE_S: Final = 1.0
+LEARNT_S: Final = 30.0
 PROVEN_FROM: Final = 200
 """Worlds from which on each kind must have been seen: fewer may well draw none of a rare one."""
 
@@ -54,9 +61,9 @@ def breaks(drawn: Draw) -> SafetyViolation | None:
     return None
 
 
-def one(seed: int, *, shrinks: bool = True) -> Played | Broken:
+def one(seed: int, *, shrinks: bool = True, profile: Profile = "live") -> Played | Broken:
     """The world of one seed; if it breaks a rule, the smallest that does."""
-    drawn = draw(seed)
+    drawn = DRAWS[profile](seed)
     try:
         return play(drawn)
     except SafetyViolation as violation:
@@ -66,9 +73,11 @@ def one(seed: int, *, shrinks: bool = True) -> Played | Broken:
         return Broken(seed, violation.rule, str(small.violation), small.draw, small.violation.digest, small.tries)
 
 
-def search(seeds: Sequence[int], *, jobs: int = 1, shrinks: bool = True) -> Iterator[Played | Broken]:
+def search(
+    seeds: Sequence[int], *, jobs: int = 1, shrinks: bool = True, profile: Profile = "live"
+) -> Iterator[Played | Broken]:
     """All of these as they end, in any order; in processes if there are several jobs."""
-    work = partial(one, shrinks=shrinks)
+    work = partial(one, shrinks=shrinks, profile=profile)
     if jobs == 1:
         collect_seldom()
         yield from map(work, seeds)
@@ -79,9 +88,9 @@ def search(seeds: Sequence[int], *, jobs: int = 1, shrinks: bool = True) -> Iter
         yield outcome
 
 
-def fired(results: Iterable[Played | Broken]) -> dict[str, int]:
+def fired(results: Iterable[Played | Broken], profile: Profile = "live") -> dict[str, int]:
     """How often each kind of misfortune was seen."""
-    counts = dict.fromkeys(KINDS, 0)
+    counts = dict.fromkeys(KINDS_OF[profile], 0)
     for result in results:
         if isinstance(result, Played):
             for kind, count in result.fired.items():
@@ -89,22 +98,57 @@ def fired(results: Iterable[Played | Broken]) -> dict[str, int]:
     return counts
 
 
-def bars(results: Sequence[Played | Broken]) -> list[Bar]:
-    """No rule broken; and, of enough worlds, every kind of misfortune seen."""
+def bars(results: Sequence[Played | Broken], profile: Profile = "live") -> list[Bar]:
+    """No rule broken; words in time; and, of enough worlds, every kind of misfortune seen."""
     broken = sum(isinstance(result, Broken) for result in results)
     found = [Bar("worlds that broke a rule", float(broken), 0.0, "worlds")]
+    if profile == "durable":
+        told = words(results)
+        small, learnt = told["everywhere_s"]["loss_small"]["p99"], told["learnt_after_heal_s"]["p99"]
+        found.append(Bar("p99 from told to everywhere at a loss of at most 2 %", small, EVERYWHERE_S, "s"))
+        found.append(Bar("p99 from the heal until everybody has everything", learnt, LEARNT_S, "s"))
     if len(results) >= PROVEN_FROM:
-        found += [
-            Bar(f"seen: {kind}", float(count), 1.0, "times", at_most=False) for kind, count in fired(results).items()
-        ]
+        seen = fired(results, profile).items()
+        found += [Bar(f"seen: {kind}", float(count), 1.0, "times", at_most=False) for kind, count in seen]
     return found
+
+
+class Words(TypedDict):
+    """What became of all that was told; ``loss_small`` is up to 2 %."""
+
+    acknowledged: int
+    withdrawn: int
+    forks_after_restores: int
+    everywhere_s: dict[str, dict[str, float | None]]
+    learnt_after_heal_s: dict[str, float | None]
+
+
+def words(results: Sequence[Played | Broken]) -> Words:
+    """The figures of the durable profile."""
+    told = [result.told for result in results if isinstance(result, Played)]
+    small = [delay for one in told if one.loss <= LOSS_SMALL for delay in one.delays_us]
+    large = [delay for one in told if one.loss > LOSS_SMALL for delay in one.delays_us]
+    return {
+        "acknowledged": sum(one.words for one in told),
+        "withdrawn": sum(one.withdrawn for one in told),
+        "forks_after_restores": sum(one.forks for one in told),
+        "everywhere_s": {"loss_small": _shares(small), "loss_large": _shares(large)},
+        "learnt_after_heal_s": _shares([one.learnt_us for one in told]),
+    }
+
+
+def _shares(values_us: Sequence[Duration]) -> dict[str, float | None]:
+    shares = {
+        "p50": percentile(values_us, 0.5),
+        "p99": percentile(values_us, 0.99),
+        "max": max(values_us, default=None),
+    }
+    return {name: None if us is None else us / SECOND for name, us in shares.items()}
 
 
 def figures(results: Sequence[Played | Broken]) -> dict[str, object]:
     """What it took and how large it was."""
     held = [result for result in results if isinstance(result, Played)]
-    settled = [result.settled_us for result in held]
-    shares = {"p50": percentile(settled, 0.5), "p99": percentile(settled, 0.99), "max": max(settled, default=None)}
     return {
         "hubs": sum(result.hubs for result in held),
         "virtual_s": sum(result.virtual_us for result in held) // SECOND,
@@ -112,7 +156,7 @@ def figures(results: Sequence[Played | Broken]) -> dict[str, object]:
         "steps_checked": sum(result.steps for result in held),
         "vectors_checked": sum(result.checked for result in held),
         "values_shown": sum(result.deliveries for result in held),
-        "whole_after_heal_s": {name: None if us is None else us / SECOND for name, us in shares.items()},
+        "whole_after_heal_s": _shares([result.settled_us for result in held]),
     }
 
 

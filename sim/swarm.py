@@ -23,6 +23,7 @@ from sim.checkers import Safety, linked
 from sim.conduct import Conduct
 from sim.faults import Plan, schedule
 from sim.host import Host
+from sim.words import Told, Words
 from sim.world import MakeNode, SafetyViolation, World, WorldConfig
 
 CLOCK_KINDS: Final = ("clocks drift", "no date at first", "dates differ")
@@ -63,7 +64,8 @@ class Hub:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
     """One world and all that goes wrong in it. ``away`` are the hubs that are not in the core: from the heal on they
-    are dead, or cut off from it if ``away_alive``."""
+    are dead, or cut off from it if ``away_alive``. ``calm``: so many stories each hub of the core
+    tells once all is well."""
 
     seed: int
     hubs: tuple[Hub, ...]
@@ -73,12 +75,13 @@ class Draw:
     plan: Plan = ()
     away: tuple[str, ...] = ()
     away_alive: bool = False
+    calm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
     """A world in which every invariant held. ``fired`` counts misfortunes by kind, ``settled_us`` is how long after the
-    heal the core was whole."""
+    heal the core was whole, ``told`` what became of people's words."""
 
     seed: int
     hubs: int
@@ -89,6 +92,7 @@ class Played:
     checked: int
     fired: dict[str, int]
     digest: str
+    told: Told = field(default_factory=Told)
 
 
 def play(drawn: Draw, *, out: TextIO | None = None, make_node: MakeNode = Node) -> Played:
@@ -111,6 +115,7 @@ def play(drawn: Draw, *, out: TextIO | None = None, make_node: MakeNode = Node) 
 def _play(drawn: Draw, world: World) -> Played:
     safety = Safety(world, every_us=SWEEP_US)
     conduct = Conduct(safety)
+    words = Words(world)
     for index, hub in enumerate(drawn.hubs):
         world.add(hub.name, at=index * START_APART_US, grant=hub.grant, node_config=drawn.limits.node_config())
     schedule(world, drawn.plan)
@@ -120,6 +125,8 @@ def _play(drawn: Draw, world: World) -> Played:
     if world.wait(lambda: whole(world, safety, core, healed_at) is None, SETTLE_US, LOOK_US) is None:
         wrong = whole(world, safety, core, healed_at)
         raise world.violation("whole", f"not whole {SETTLE_US // SECOND} s after the heal: {wrong}", core[0])
+    settled_us = world.now - healed_at
+    told = words.play_out(core, healed_at, drawn.calm)
     fired = dict(world.fired)
     for kind, count in (*world.network.seen.items(), *_clocks(drawn).items()):
         fired[kind] = fired.get(kind, 0) + count
@@ -127,12 +134,13 @@ def _play(drawn: Draw, world: World) -> Played:
         drawn.seed,
         len(drawn.hubs),
         world.now,
-        world.now - healed_at,
+        settled_us,
         world.trace.steps,
         safety.ledger.deliveries,
         conduct.vectors,
         fired,
         world.trace.digest(),
+        told,
     )
 
 
@@ -157,6 +165,7 @@ def _heal(drawn: Draw, world: World) -> list[Host]:
         world.cut(core)
     for host in core:
         host.fuse = None
+        host.storage.disk.refuses = ""
         world.restart(host)
         world.tell_date(host, known=host.date_error_ms is not None)
     return core

@@ -2,8 +2,10 @@
 
 Chunks come in any order. While all of one payload came from one peer, a wrong hash is that peer's fault; where several
 brought parts, nobody is blamed and it is gathered anew from one.
-Invariants: at most ``assemblies_max`` times 2 MiB are held; for each of them one peer at a time is asked
-for one window of chunks; nothing is taken that was not asked for.
+A heal leaves hundreds of small ones to ask for, so many of these are asked for at once, below the pace at which a peer
+would refuse.
+Invariants: at most ``assemblies_max`` times 2 MiB, and ``small_max`` times 4 KiB, are held; for each of them one peer
+at a time is asked for one window of chunks; nothing is taken that was not asked for.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from protocol.clock import SECOND, Instant
+from protocol.clock import SECOND, Duration, Instant
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId, EventId
+from protocol.ledger.serving import Bucket
 from protocol.ledger.values import LedgerConfig, Say
 from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX
 from protocol.rng import Rng
@@ -21,7 +24,12 @@ from protocol.wire.events import Chunk, EventRecord, Payload, WantPayload
 
 LATER_US: Final = 10 * SECOND
 """After everybody has said that it is not there."""
+PAUSE_US: Final = SECOND // 16
+"""After as much was asked for as a peer gives in a while."""
 LONG_AGO: Final[Instant] = -(1 << 62)
+SMALL_BYTES: Final = 4_096
+STALLS_MAX: Final = 4
+"""Doublings of the time in which an answer is expected: 48 s at most."""
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -29,6 +37,7 @@ class _Want:
     event: EventRecord
     hint: AuthorId | None  # who showed the event
     not_before: Instant = 0
+    stalls: int = 0  # how often nobody answered in time
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -52,6 +61,10 @@ def chunk_count(size: int) -> int:
     return max(1, -(-size // CHUNK_BYTES))
 
 
+def _is_small(want: _Want) -> bool:
+    return want.event.payload_size <= SMALL_BYTES
+
+
 class Gathering:
     """``peers`` are those who can be asked now, in the order in which they came."""
 
@@ -61,6 +74,8 @@ class Gathering:
         self.peers: dict[AuthorId, None] = {}
         self._wanted: dict[EventId, _Want] = {}
         self._active: dict[EventId, _Assembly] = {}
+        self._pace = Bucket(max(1, config.pace_max * 3 // 4), max(1, config.pace_max // 2))
+        self._paced_until: Instant = LONG_AGO
 
     def __len__(self) -> int:
         return len(self._wanted) + len(self._active)
@@ -106,13 +121,17 @@ class Gathering:
         """Begin what can be begun, and ask others where somebody has stalled."""
         said: list[Say] = []
         for name, assembly in list(self._active.items()):
-            if now - assembly.at >= self._config.stall_us:
+            if now - assembly.at >= self._patience_us(assembly):
                 assembly.lack[assembly.asked] = None
                 said += self._ask_another(name, assembly, now)
-        for name, want in list(self._wanted.items()):
-            if len(self._active) >= self._config.assemblies_max or not self.peers:
-                break
-            if want.not_before <= now:
+        room = self._room() if self.peers else {}
+        for name, want in list(self._wanted.items()) if any(room.values()) else ():
+            small = _is_small(want)
+            if room[small] and want.not_before <= now:
+                if not self._pace.take(1, now):
+                    self._paced_until = now + PAUSE_US
+                    break
+                room[small] -= 1
                 del self._wanted[name]
                 hint = want.hint
                 peer = hint if hint is not None and hint in self.peers else self._rng.choice(list(self.peers))
@@ -122,10 +141,22 @@ class Gathering:
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
-        due = [assembly.at + self._config.stall_us for assembly in self._active.values()]
-        if self.peers and len(self._active) < self._config.assemblies_max:
-            due += [want.not_before for want in self._wanted.values()]
+        due = [assembly.at + self._patience_us(assembly) for assembly in self._active.values()]
+        room = self._room() if self.peers else {}
+        if any(room.values()):
+            ready = (want.not_before for want in self._wanted.values() if room[_is_small(want)])
+            due += [max(self._paced_until, at) for at in ready]
         return min(due, default=None)
+
+    def _patience_us(self, assembly: _Assembly) -> Duration:
+        """Twice as long each time, or a slow line would carry nothing but answers that come too late."""
+        return self._config.stall_us << assembly.want.stalls
+
+    def _room(self) -> dict[bool, int]:
+        """How many small payloads (True), and how many others, may be begun."""
+        small = sum(_is_small(assembly.want) for assembly in self._active.values())
+        others = len(self._active) - small
+        return {True: self._config.small_max - small, False: self._config.assemblies_max - others}
 
     def _ask(self, assembly: _Assembly, now: Instant) -> Say:
         first = next(index for index in range(assembly.count) if index not in assembly.chunks)
@@ -141,6 +172,7 @@ class Gathering:
             return [self._ask(assembly, now)]
         del self._active[name]
         assembly.want.not_before = now + LATER_US
+        assembly.want.stalls = min(assembly.want.stalls + 1, STALLS_MAX)
         assembly.want.hint = None
         self._wanted[name] = assembly.want
         return []

@@ -107,6 +107,8 @@ class Quotas:
             self._bytes[tally.standing] -= tally.bytes
             self._events[standing] += tally.events
             self._bytes[standing] += tally.bytes
+            more = quota.burst - self._quotas[tally.standing].burst
+            tally.tokens = max(0, tally.tokens + more * MINUTE)  # who is known from now on has missed as much as others
             tally.standing = standing
         tally.tokens = min(quota.burst * MINUTE, tally.tokens + (now - tally.at) * quota.per_minute)
         tally.at = now

@@ -9,6 +9,7 @@ import pytest
 from protocol.clock import SECOND
 from protocol.errors import Reason
 from protocol.ids import EventId
+from protocol.ledger.quotas import Quotas
 from protocol.ledger.values import QUOTAS, LedgerConfig, Quota, Say, Spread, Standing
 from protocol.wire.events import (
     AuthorHeads,
@@ -25,6 +26,18 @@ SMALL = {
 }
 
 ROOMY = {standing: replace(quota, events_all=12 * quota.events) for standing, quota in SMALL.items()}
+
+
+def test_an_author_who_becomes_known_has_the_rate_of_those_who_are() -> None:
+    standing = {ADA.author: Standing.UNKNOWN}
+    quotas = Quotas(SMALL, lambda author: standing[author])
+    assert [quotas.admit(ADA.author, 0) for _ in range(4)] == [None, None, None, Reason.QUOTA_RATE]
+    standing[ADA.author] = Standing.ADMITTED
+    assert [quotas.admit(ADA.author, 0) for _ in range(17)] == [None] * 17
+    assert quotas.admit(ADA.author, 0) in (Reason.QUOTA_RATE, Reason.QUOTA_EVENTS)
+    standing[ADA.author] = Standing.UNKNOWN
+    quotas.count(ADA.author, -20, 0)
+    assert quotas.admit(ADA.author, 0) is Reason.QUOTA_RATE
 
 
 @pytest.mark.parametrize(("standing", "count"), [(Standing.CONTACT, 40), (Standing.ADMITTED, 20)])

@@ -138,7 +138,7 @@ def test_a_peer_that_lacks_it_or_stalls_is_followed_by_another_and_all_are_asked
     bob.do(bob.ledger.link_down(ADA.author, bob.now))
     bob.do(bob.ledger.timer(bob.now))
     questions(bob)
-    for _ in range(15):
+    for _ in range(30):  # its patience has doubled
         bob.pass_time(bob.now + SECOND)
         if questions(bob):
             break
@@ -158,15 +158,31 @@ def test_whoever_says_that_it_has_it_is_asked_first() -> None:
 
 
 def test_only_a_few_payloads_are_gathered_at_once() -> None:
-    bob = Hub(BOB, config=LedgerConfig(assemblies_max=2))
+    bob = Hub(BOB, config=LedgerConfig(assemblies_max=2, small_max=3))
     bob.meet(ADA)
     bob.do(bob.ledger.link_up(CYD.author, 0))
     ada = Author(ADA)
     for number in range(6):
-        bob.hears(CYD.author, ada.message(ada.story(f"{number}"), whole=False))
+        bob.hears(CYD.author, ada.message(ada.event(77, content_of(5_000 + number)), whole=False))
     assert bob.ledger.statistics().assemblies == 2
     assert bob.ledger.statistics().wanted == 6
     assert len(questions(bob)) == 2
+    for number in range(6):
+        bob.hears(CYD.author, ada.message(ada.story(f"{number}"), whole=False))
+    assert bob.ledger.statistics().assemblies == 2 + 3
+    assert bob.ledger.statistics().wanted == 12
+
+
+def test_nobody_is_asked_for_small_payloads_faster_than_it_gives_them() -> None:
+    bob = Hub(BOB, config=LedgerConfig(small_max=64, pace_max=16))
+    bob.meet(ADA)
+    bob.do(bob.ledger.link_up(CYD.author, 0))
+    ada = Author(ADA)
+    for number in range(40):
+        bob.hears(CYD.author, ada.message(ada.story(f"{number}"), whole=False))
+    assert len(questions(bob)) == 16 // 2
+    bob.pass_time(SECOND)
+    assert len(questions(bob)) in (16 * 3 // 4 - 1, 16 * 3 // 4)
 
 
 def test_a_payload_withdrawn_while_it_is_gathered_is_not_taken() -> None:

@@ -45,8 +45,9 @@ def test_a_seed_that_breaks_a_rule_is_said_in_one_line_and_kept_small(
 ) -> None:
     path = tmp_path / "kept" / "seed-13.json"
 
-    def broken(seed: int, *, shrinks: bool) -> Broken:
+    def broken(seed: int, *, shrinks: bool, profile: str) -> Broken:
         assert shrinks
+        assert profile == "live"
         return Broken(seed, "lease", "shown too long", draw(seed), "ab" * 16, 7)
 
     monkeypatch.setattr("sim.search.one", broken)
