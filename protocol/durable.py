@@ -194,7 +194,8 @@ class Durable:
             self._hear_trees(self.trees.receive(peer, message, now), effects)
             return
         event = wire.read_gossip_payload(message.payload)
-        if digest(event.signed) != message.id:
+        if digest(event.signed) != message.id or wire.author_of(event) != message.author:
+            # Before the ledger is asked: what it then orders must not be lost.
             raise RemoteProtocolError(Reason.GOSSIP_MISMATCH)
         self._hear(self.ledger.receive(peer, event, now), now, effects, (peer, message))
 
@@ -214,12 +215,11 @@ class Durable:
                     self._push(peer, message, effects)
                 case ledger_say.Spread(record, event, source):
                     if carried is not None and carried[1].id == record.id:
-                        if carried[1].author != record.author:
-                            raise RemoteProtocolError(Reason.GOSSIP_MISMATCH)
                         self._hear_trees(self.trees.receive(*carried, now), effects)
                     elif not self.trees.knows(record.id):
-                        payload = wire.gossip_payload(event)
-                        assert payload is not None  # an event without payload always fits
+                        # What has waited comes many at once: with its payloads it would be more than a link holds.
+                        alone = event if source is None else wire.Event(event.signed, event.sig, None)
+                        payload = wire.gossip_payload(alone)
                         spread = self.trees.broadcast(record.id, record.author, payload, now, holder=source)
                         self._hear_trees(spread, effects)
                 case StoreEvents():
@@ -282,8 +282,7 @@ class Durable:
                 case reconcile_say.Learned(peer, entries):
                     self._ask(peer, entries, now, effects)
                 case reconcile_say.Ended(peer):
-                    for name in self.ledger.wanted_payloads():
-                        self._hear(self.ledger.offered(peer, name, now), now, effects)
+                    self._hear(self.ledger.offered(peer, now), now, effects)
                 case reconcile_say.Fault(peer, reason, detail):
                     effects.append(Drop(self._links.get(peer), reason, detail))
                 case reconcile_say.Wake(key, at):
@@ -312,6 +311,7 @@ class Durable:
         if self._flow.push(peer, message):
             self._touched[peer] = None
         else:
+            self._outbox.shut(link)
             effects.append(Disconnect(link, CloseCode.SLOW, Reason.LINK_SLOW))
 
     def _done(self, now: Instant, effects: list[Effect]) -> list[Effect]:

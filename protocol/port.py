@@ -63,6 +63,12 @@ class Outbox:
         self.changed = True
         return self.ports.pop(link, None)
 
+    def shut(self, link: LinkId) -> None:
+        """The link is about to be closed: nothing leaves on it any more."""
+        port = self.ports.get(link)
+        if port is not None:
+            port.writable = False
+
     def has_nothing_for(self, link: LinkId) -> bool:
         """Mark a link writable; True if that changes nothing else."""
         port = self.ports.get(link)

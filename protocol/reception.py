@@ -107,11 +107,7 @@ class Reception:
                 self._liveness.pong(link, token, now)
                 self._hood.measured(port, self._liveness.rtt_us(link), now)
             case wire.Keys():
-                effects = vectors.receive_keys(link, message, now)
-                self._notice(effects, now)
-                state = vectors.keys.same(message.key_state)
-                if state is not None:
-                    effects += self._durable.keys_learnt(state.author, now)
+                effects = self._keys(link, message, now)
             case wire.WantKeys():
                 vectors.receive_want(link, message, now)
             case wire.Prune():
@@ -137,6 +133,15 @@ class Reception:
             case _:
                 effects = self._durable.receive(link, port.peer, message, now)
         return effects
+
+    def _keys(self, link: LinkId, message: wire.Keys, now: Instant) -> list[Effect]:
+        effects = self._vectors.receive_keys(link, message, now)
+        self._notice(effects, now)
+        for effect in effects:
+            if type(effect) is Disconnect:  # perhaps of another link, whose vector had waited for these keys
+                self._outbox.shut(effect.link)
+        state = self._vectors.keys.same(message.key_state)
+        return effects if state is None else effects + self._durable.keys_learnt(state.author, now)
 
     def _hello(self, link: LinkId, port: Port, hello: wire.Hello, now: Instant) -> list[Effect]:
         if port.open:

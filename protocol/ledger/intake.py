@@ -218,6 +218,9 @@ class Intake:
         if self._key(one) is None or self._key(other) is None:
             self._out += [NeedKeys(peer, one.author), Refused(peer, Reason.UNKNOWN_AUTHOR, "fork")]
             return
+        if self.forks.get(one.author) == message:  # shown again: nothing to verify
+            self._out.append(Refused(peer, Reason.DUPLICATE, "fork"))
+            return
         author, fork = self.forks.told(message)
         if fork is None:
             self._out.append(Refused(peer, Reason.DUPLICATE, "fork"))

@@ -46,6 +46,8 @@ from protocol.rng import Rng
 from protocol.wire import events as wire
 from protocol.wire.events import AuthorHeads, Event, EventMessage, EventRecord, WantEvents, decode_event
 
+EVENTS_A_QUESTION = 128
+"""Events to be looked through that cost as much as a question: about 0.1 ms."""
 URGENT_DEPTH = 8
 """How far back a head is looked through: what is older than that has had its time to be urgent."""
 SEEN_MAX = 4
@@ -233,7 +235,8 @@ class Ledger:
     # --- what is asked of us ----------------------------------------------------------------------------------------
 
     def _asked_for(self, peer: AuthorId, authors: tuple[AuthorHeads, ...], now: Instant) -> None:
-        if not self._serving.may_ask(peer, len(authors), now):
+        held = sum(len(self._archive.chain(asked.author).entries) for asked in authors)
+        if not self._serving.may_ask(peer, len(authors) + held // EVENTS_A_QUESTION, now):
             self._out.append(Refused(peer, Reason.QUOTA_RATE, "questions"))
             return
         self._out.append(Say(peer, wire.Heads(tuple(self._intake.heads(asked.author) for asked in authors))))
@@ -282,9 +285,9 @@ class Ledger:
             if refused is not None:
                 self._out.append(Refused(peer, refused))
 
-    def offered(self, peer: AuthorId, name: EventId, now: Instant) -> list[LedgerEffect]:
-        """``peer`` says that it has a payload, which is asked of it if it is wanted."""
-        self._gathering.offered(name, peer)
+    def offered(self, peer: AuthorId, now: Instant) -> list[LedgerEffect]:
+        """``peer`` may have what is wanted: it is asked, also for what nobody had a moment ago."""
+        self._gathering.offered(peer)
         return self._done(now)
 
     # --- our own words ----------------------------------------------------------------------------------------------

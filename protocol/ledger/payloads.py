@@ -27,6 +27,7 @@ LATER_US: Final = 10 * SECOND
 PAUSE_US: Final = SECOND // 16
 """After as much was asked for as a peer gives in a while."""
 LONG_AGO: Final[Instant] = -(1 << 62)
+NEVER: Final[Instant] = 1 << 62
 SMALL_BYTES: Final = 4_096
 STALLS_MAX: Final = 4
 """Doublings of the time in which an answer is expected: 48 s at most."""
@@ -65,6 +66,14 @@ def _is_small(want: _Want) -> bool:
     return want.event.payload_size <= SMALL_BYTES
 
 
+@dataclass(slots=True)  # state: changes in place
+class _Queue:
+    """What is wanted of one size; nothing of it may begin before ``begin_at``, so that it is not looked through."""
+
+    wanted: dict[EventId, _Want] = field(default_factory=dict)
+    begin_at: Instant = NEVER
+
+
 class Gathering:
     """``peers`` are those who can be asked now, in the order in which they came."""
 
@@ -72,16 +81,15 @@ class Gathering:
         self._config = config
         self._rng = rng
         self.peers: dict[AuthorId, None] = {}
-        self._wanted: dict[EventId, _Want] = {}
+        self._queues = {True: _Queue(), False: _Queue()}  # the small ones, and the others
         self._active: dict[EventId, _Assembly] = {}
         self._pace = Bucket(max(1, config.pace_max * 3 // 4), max(1, config.pace_max // 2))
-        self._paced_until: Instant = LONG_AGO
 
     def __len__(self) -> int:
-        return len(self._wanted) + len(self._active)
+        return sum(len(queue.wanted) for queue in self._queues.values()) + len(self._active)
 
     def __contains__(self, name: EventId) -> bool:
-        return name in self._wanted or name in self._active
+        return name in self._active or any(name in queue.wanted for queue in self._queues.values())
 
     @property
     def active(self) -> int:
@@ -90,22 +98,30 @@ class Gathering:
 
     def wanted(self) -> list[EventId]:
         """Everything that is wanted, what is being gathered first."""
-        return [*self._active, *self._wanted]
+        return [*self._active, *(name for queue in self._queues.values() for name in queue.wanted)]
 
     def want(self, event: EventRecord, hint: AuthorId | None) -> None:
         """Gather the payload of ``event``; ``hint`` is who may have it."""
         if event.id not in self:
-            self._wanted[event.id] = _Want(event, hint)
+            self._wait(_Want(event, hint))
 
-    def offered(self, name: EventId, peer: AuthorId) -> None:
-        """``peer`` says that it has this payload."""
-        want = self._wanted.get(name)
-        if want is not None:
-            want.hint, want.not_before = peer, 0
+    def _wait(self, want: _Want) -> None:
+        queue = self._queues[_is_small(want)]
+        queue.wanted[want.event.id] = want
+        queue.begin_at = min(queue.begin_at, want.not_before)
+
+    def offered(self, peer: AuthorId) -> None:
+        """``peer`` may have every payload that is wanted."""
+        for queue in self._queues.values():
+            for want in queue.wanted.values():
+                want.hint, want.not_before = peer, 0
+            if queue.wanted:
+                queue.begin_at = 0
 
     def drop(self, name: EventId) -> None:
         """It is not wanted any more, or it is here."""
-        self._wanted.pop(name, None)
+        for queue in self._queues.values():
+            queue.wanted.pop(name, None)
         self._active.pop(name, None)
 
     def link_down(self, peer: AuthorId) -> None:
@@ -124,29 +140,41 @@ class Gathering:
             if now - assembly.at >= self._patience_us(assembly):
                 assembly.lack[assembly.asked] = None
                 said += self._ask_another(name, assembly, now)
-        room = self._room() if self.peers else {}
-        for name, want in list(self._wanted.items()) if any(room.values()) else ():
-            small = _is_small(want)
-            if room[small] and want.not_before <= now:
-                if not self._pace.take(1, now):
-                    self._paced_until = now + PAUSE_US
-                    break
-                room[small] -= 1
-                del self._wanted[name]
+        if self.peers:
+            room = self._room()
+            for small, queue in self._queues.items():
+                if room[small] > 0 and now >= queue.begin_at:
+                    said += self._begin(queue, room[small], now)
+        return said
+
+    def _begin(self, queue: _Queue, room: int, now: Instant) -> list[Say]:
+        said: list[Say] = []
+        later = NEVER
+        for name, want in list(queue.wanted.items()):
+            if want.not_before > now:
+                later = min(later, want.not_before)
+            elif len(said) == room:
+                later = now
+                break
+            elif not self._pace.take(1, now):
+                later = now + PAUSE_US
+                break
+            else:
+                del queue.wanted[name]
                 hint = want.hint
                 peer = hint if hint is not None and hint in self.peers else self._rng.choice(list(self.peers))
                 assembly = self._active[name] = _Assembly(want, peer, now)
                 said.append(self._ask(assembly, now))
+        queue.begin_at = later
         return said
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
         due = [assembly.at + self._patience_us(assembly) for assembly in self._active.values()]
-        room = self._room() if self.peers else {}
-        if any(room.values()):
-            ready = (want.not_before for want in self._wanted.values() if room[_is_small(want)])
-            due += [max(self._paced_until, at) for at in ready]
-        return min(due, default=None)
+        if self.peers:
+            room = self._room()
+            due += [queue.begin_at for small, queue in self._queues.items() if room[small] > 0]
+        return min((at for at in due if at < NEVER), default=None)
 
     def _patience_us(self, assembly: _Assembly) -> Duration:
         """Twice as long each time, or a slow line would carry nothing but answers that come too late."""
@@ -174,7 +202,7 @@ class Gathering:
         assembly.want.not_before = now + LATER_US
         assembly.want.stalls = min(assembly.want.stalls + 1, STALLS_MAX)
         assembly.want.hint = None
-        self._wanted[name] = assembly.want
+        self._wait(assembly.want)
         return []
 
     # --- receiving ------------------------------------------------------------------------------------------------

@@ -24,13 +24,12 @@ SMALL = {
     Standing.ADMITTED: Quota(events=20, events_all=60, bytes=2_000, bytes_all=5_000, burst=20, per_minute=60),
     Standing.UNKNOWN: Quota(events=5, events_all=12, bytes=100, bytes_all=300, burst=3, per_minute=60),
 }
-
 ROOMY = {standing: replace(quota, events_all=12 * quota.events) for standing, quota in SMALL.items()}
 
 
 def test_an_author_who_becomes_known_has_the_rate_of_those_who_are() -> None:
     standing = {ADA.author: Standing.UNKNOWN}
-    quotas = Quotas(SMALL, lambda author: standing[author])
+    quotas = Quotas(ROOMY, lambda author: standing[author])
     assert [quotas.admit(ADA.author, 0) for _ in range(4)] == [None, None, None, Reason.QUOTA_RATE]
     standing[ADA.author] = Standing.ADMITTED
     assert [quotas.admit(ADA.author, 0) for _ in range(17)] == [None] * 17

@@ -153,7 +153,7 @@ def test_whoever_says_that_it_has_it_is_asked_first() -> None:
     for other in others:
         bob.do(bob.ledger.link_up(other, bob.now))
     bob.sent.clear()
-    bob.do(bob.ledger.offered(others[3], event.id, bob.now))
+    bob.do(bob.ledger.offered(others[3], bob.now))
     assert [peer for peer, message in bob.sent if isinstance(message, WantPayload)] == [others[3]]
 
 
