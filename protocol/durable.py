@@ -235,8 +235,8 @@ class Durable:
                 case ledger_say.NeedKeys(peer, author):
                     if peer in self._links:
                         self._vectors.want_keys(self._links[peer], author, now)
-                case ledger_say.Wake(key, at):
-                    effects.append(SetTimer(key, at))
+                case SetTimer():
+                    effects.append(one)
                 case ledger_say.Refused(who, reason, detail):
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))
                 case _:
@@ -263,8 +263,8 @@ class Durable:
             match one:
                 case tree.Push(peer, message):
                     self._push(peer, message, effects)
-                case tree.Wake(key, at):
-                    effects.append(SetTimer(key, at))
+                case SetTimer():
+                    effects.append(one)
                 case tree.Refused(peer, reason):
                     effects.append(Drop(self._links.get(peer), reason, "trees"))
                 case tree.Deliver():
@@ -285,8 +285,8 @@ class Durable:
                     self._hear(self.ledger.offered(peer, now), now, effects)
                 case reconcile_say.Fault(peer, reason, detail):
                     effects.append(Drop(self._links.get(peer), reason, detail))
-                case reconcile_say.Wake(key, at):
-                    effects.append(SetTimer(key, at))
+                case SetTimer():
+                    effects.append(one)
                 case _:
                     assert_never(one)
 

@@ -227,8 +227,8 @@ class Neighborhood:
                         link = self._views.link_of(peer)
                         if link is not None:
                             gone.append(Disconnect(link, CloseCode.TOO_MANY_LINKS))
-                    case say.Wake(key, at):
-                        effects.append(SetTimer(key, at))
+                    case SetTimer():
+                        effects.append(wish)
                     case say.NeighborUp(peer):
                         changed = not self._views.small
                         self._outbox.changed = True

@@ -25,6 +25,7 @@ from hashlib import blake2b
 from typing import assert_never
 
 from protocol.clock import Duration, Instant
+from protocol.effects import SetTimer
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.membership import overlay_values as machine
@@ -418,7 +419,7 @@ class Field:
             match effect:
                 case machine.Tell():
                     self._tell(member, effect.peer, effect.message)
-                case machine.Wake():
+                case SetTimer():
                     member.wakes[effect.key] = effect.at
                     self.kernel.post(effect.at, self._due, (member, effect.key, effect.at))
                 case machine.Dial():

@@ -14,7 +14,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from protocol.clock import Duration, Instant
-from protocol.gossip.trees import Deliver, Push, Refused, Trees, TreesConfig, TreesEffect, Wake
+from protocol.effects import SetTimer
+from protocol.gossip.trees import Deliver, Push, Refused, Trees, TreesConfig, TreesEffect
 from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.inputs import TimerKey
 from protocol.rng import Rng
@@ -167,7 +168,7 @@ class Spread:
                     sent.hops_max = effect.hops
                 if sent.reached is not None:
                     sent.reached[number] = None
-            elif type(effect) is Wake:
+            elif type(effect) is SetTimer:
                 self._wakes[number] = effect.at
                 field.kernel.post(effect.at, self._due, (number, effect.key, effect.at))
             elif type(effect) is Refused:

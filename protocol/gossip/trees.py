@@ -23,6 +23,7 @@ from typing import Final
 
 from protocol import limits
 from protocol.clock import SECOND, Instant
+from protocol.effects import SetTimer
 from protocol.errors import LocalProtocolError, Reason
 from protocol.gossip.announcements import Announcements
 from protocol.gossip.branches import OWN, SHARED, Branch, Branches, BranchesConfig, Neighbor
@@ -36,14 +37,13 @@ from protocol.gossip.trees_values import (
     TreesConfig,
     TreesEffect,
     TreesStatistics,
-    Wake,
 )
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, IHave, TreeGraft, TreeMessage, TreePrune
 
-__all__ = ["TIMER", "Deliver", "Push", "Refused", "Trees", "TreesConfig", "TreesEffect", "TreesStatistics", "Wake"]
+__all__ = ["TIMER", "Deliver", "Push", "Refused", "Trees", "TreesConfig", "TreesEffect", "TreesStatistics"]
 
 _NEVER: Final = -(1 << 62)
 _TAG: Final = limits.GOSSIP_TAG_BYTES
@@ -363,7 +363,7 @@ class Trees:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def timer(self, key: TimerKey, now: Instant) -> list[TreesEffect]:
-        """What :class:`Wake` asked for; harmless at any other time."""
+        """What :class:`SetTimer` asked for; harmless at any other time."""
         assert key == TIMER
         self._wake_at = None
         effects: list[TreesEffect] = []
@@ -389,7 +389,7 @@ class Trees:
     def _arm(self, at: Instant | None, now: Instant, effects: list[TreesEffect]) -> None:
         if at is not None and (self._wake_at is None or at < self._wake_at):
             self._wake_at = at = max(at, now + 1)
-            effects.append(Wake(TIMER, at))
+            effects.append(SetTimer(TIMER, at))
 
     def statistics(self) -> TreesStatistics:
         """An immutable picture."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
-from protocol.clock import MS, SECOND, Duration, Instant
+from protocol.clock import MS, SECOND, Duration
+from protocol.effects import SetTimer
 from protocol.errors import Reason
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.wire.messages import TreeMessage
 
 TIMER: Final[TimerKey] = ("trees",)
-"""The one key of :class:`Wake`."""
+"""The one key of :class:`SetTimer`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +136,6 @@ class Deliver:
 
 @final
 @dataclass(slots=True)  # not frozen: a hot one
-class Wake:
-    """Call ``timer(key, now)`` at ``at``, instead of whenever it was due before."""
-
-    key: TimerKey
-    at: Instant
-
-
-@final
-@dataclass(slots=True)  # not frozen: a hot one
 class Refused:
     """Something of ``peer`` had no effect, and why: ``DUPLICATE``, ``UNKNOWN_LINK``, ``PENDING_LIMIT``."""
 
@@ -151,7 +143,7 @@ class Refused:
     reason: Reason
 
 
-TreesEffect: TypeAlias = Push | Deliver | Wake | Refused
+TreesEffect: TypeAlias = Push | Deliver | SetTimer | Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from protocol.clock import MINUTE, MS, Instant
 from protocol.crypto import Verifier, digest
-from protocol.effects import EventWritten, LoadPayload, WriteRefused
+from protocol.effects import EventWritten, LoadPayload, SetTimer, WriteRefused
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId, MeshId
@@ -39,7 +39,6 @@ from protocol.ledger.values import (
     Spread,
     Standing,
     StandingOf,
-    Wake,
 )
 from protocol.limits import SALT_BYTES
 from protocol.rng import Rng
@@ -363,7 +362,7 @@ class Ledger:
         at = max(now + 1, min(instant for instant in due if instant is not None))
         if at != self._wake:
             self._wake = at
-            effects.append(Wake(TIMER, at))
+            effects.append(SetTimer(TIMER, at))
         return effects
 
     # --- what outsiders see -----------------------------------------------------------------------------------------

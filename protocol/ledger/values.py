@@ -11,15 +11,15 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias, final
 
-from protocol.clock import MINUTE, SECOND, Duration, Instant
-from protocol.effects import LedgerNews, LoadPayload, StoreEvents
+from protocol.clock import MINUTE, SECOND, Duration
+from protocol.effects import LedgerNews, LoadPayload, SetTimer, StoreEvents
 from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import TimerKey
 from protocol.wire.events import Event, EventMessage, EventRecord
 
 TIMER: Final[TimerKey] = ("ledger",)
-"""The one key of :class:`Wake`."""
+"""The one key of :class:`SetTimer`."""
 
 NO_EVENT: Final = EventId(bytes(32))
 """Stands in a frontier for all heads of an author who has as many branches as are kept."""
@@ -168,15 +168,6 @@ class NeedKeys:
 
 @final
 @dataclass(slots=True)  # not frozen: a hot one
-class Wake:
-    """Call ``timer(now)`` at ``at``, instead of whenever it was due before."""
-
-    key: TimerKey
-    at: Instant
-
-
-@final
-@dataclass(slots=True)  # not frozen: a hot one
 class Refused:
     """Something that ``peer`` sent had no effect, and why."""
 
@@ -185,7 +176,9 @@ class Refused:
     detail: str = ""
 
 
-LedgerEffect: TypeAlias = Say | Spread | StoreEvents | LoadPayload | LedgerNews | Frontier | NeedKeys | Wake | Refused
+LedgerEffect: TypeAlias = (
+    Say | Spread | StoreEvents | LoadPayload | LedgerNews | Frontier | NeedKeys | SetTimer | Refused
+)
 
 
 @dataclass(frozen=True, slots=True)

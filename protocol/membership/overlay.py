@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from protocol.clock import SECOND, Duration, Instant
+from protocol.effects import SetTimer
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.membership.admission import Admission
@@ -30,7 +31,6 @@ from protocol.membership.overlay_values import (
     Shuffle,
     ShuffleAnswer,
     Tell,
-    Wake,
 )
 from protocol.membership.pool import Pool
 from protocol.membership.seeking import Seeking
@@ -200,7 +200,7 @@ class Overlay:
         return self._plan(effects, now)
 
     def timer(self, key: TimerKey, now: Instant) -> Effects:
-        """A Wake is due."""
+        """A timer is due."""
         effects: Effects = []
         self._wakes.pop(key, None)
         if key == SHUFFLE and self.active and (self.config.shuffle_small or not self.is_small()):
@@ -326,4 +326,4 @@ class Overlay:
         known = self._wakes.get(key)
         if known is None or at < known:
             self._wakes[key] = at
-            effects.append(Wake(key, at))
+            effects.append(SetTimer(key, at))

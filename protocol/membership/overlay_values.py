@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, final
 
-from protocol.clock import MINUTE, SECOND, Duration, Instant
+from protocol.clock import MINUTE, SECOND, Duration
+from protocol.effects import SetTimer
 from protocol.ids import AuthorId
-from protocol.inputs import TimerKey
 from protocol.wire.joining import Join, Neighbor, NeighborAnswer
 
 
@@ -197,12 +197,4 @@ class NeighborDown:
     peer: AuthorId
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Call ``timer(key, at)`` then; replaces the earlier Wake of that key."""
-
-    key: TimerKey
-    at: Instant
-
-
-OverlayEffect: TypeAlias = Dial | Tell | Release | NeighborUp | NeighborDown | Wake
+OverlayEffect: TypeAlias = Dial | Tell | Release | NeighborUp | NeighborDown | SetTimer

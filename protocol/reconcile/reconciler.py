@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from protocol.clock import Duration, Instant
 from protocol.crypto import digest
+from protocol.effects import SetTimer
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId
 from protocol.reconcile.frontier import Frontier
@@ -28,7 +29,6 @@ from protocol.reconcile.values import (
     ReconcileEffect,
     ReconcileStatistics,
     Tell,
-    Wake,
 )
 from protocol.rng import Rng
 from protocol.wire.reconciling import SALT_BYTES, Entry, ReconcileMessage, ReconOpen
@@ -260,7 +260,7 @@ class Reconciler:
         wake = self._next(now)
         if wake is not None and wake != self._woken:
             self._woken = wake
-            effects.append(Wake(TIMER, wake))
+            effects.append(SetTimer(TIMER, wake))
         return effects
 
     def _next(self, now: Instant) -> Instant | None:

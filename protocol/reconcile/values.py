@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias, final
 
-from protocol.clock import MINUTE, MS, SECOND, Duration, Instant
+from protocol.clock import MINUTE, MS, SECOND, Duration
+from protocol.effects import SetTimer
 from protocol.errors import Reason
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.wire.reconciling import FINGERPRINT_BYTES, SYMBOL_BYTES, Entry, ReconcileMessage
 
 TIMER: Final[TimerKey] = ("reconcile",)
-"""The one key of :class:`Wake`."""
+"""The one key of :class:`SetTimer`."""
 SYMBOLS_FIRST: Final = 24
 """Ten differences come out of so many in 99 of 100 sessions."""
 SYMBOLS_LATER: Final = 8
@@ -106,14 +107,6 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
-    """Call ``timer(now)`` at ``at``, instead of whenever it was due before."""
-
-    key: TimerKey
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True)
 class ReconcileStatistics:
     """``opened`` and ``answered`` sessions are under way; ``resting`` peers are not asked for now; ``remembered`` are
     all about whom something is kept."""
@@ -125,4 +118,4 @@ class ReconcileStatistics:
     remembered: int
 
 
-ReconcileEffect: TypeAlias = Tell | Learned | Ended | Fault | Wake
+ReconcileEffect: TypeAlias = Tell | Learned | Ended | Fault | SetTimer

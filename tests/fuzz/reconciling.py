@@ -12,12 +12,13 @@ from hashlib import blake2b
 
 from protocol import limits
 from protocol.clock import SECOND
+from protocol.effects import SetTimer
 from protocol.errors import RemoteProtocolError
 from protocol.ids import AuthorId, EventId
 from protocol.reconcile.frontier import Frontier
 from protocol.reconcile.reconciler import Reconciler
 from protocol.reconcile.sessions import Answering, Opening
-from protocol.reconcile.values import Fault, Learned, ReconcileConfig, ReconcileEffect, Tell, Wake
+from protocol.reconcile.values import Fault, Learned, ReconcileConfig, ReconcileEffect, Tell
 from protocol.rng import Rng
 from protocol.wire import reconciling as wire
 from protocol.wire.codec import encode
@@ -109,7 +110,7 @@ class Exchange:
                 case Learned(_, entries):
                     assert not any(entry in self.hub.frontier for entry in entries)
                     assert len(entries) <= CONFIG.differ_max
-                case Wake(_, at):
+                case SetTimer(_, at):
                     assert at > self.now
                     self.wake = at
                 case _:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from protocol import limits
 from protocol.clock import MS, SECOND
-from protocol.gossip.trees import TIMER, Deliver, Push, Trees, TreesConfig, TreesEffect, Wake
+from protocol.effects import SetTimer
+from protocol.gossip.trees import TIMER, Deliver, Push, Trees, TreesConfig, TreesEffect
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, IHave, TreeGraft, TreeMessage, TreePrune, decode_frame, encode_frame
@@ -57,7 +58,7 @@ class Muddle:
             elif isinstance(effect, Deliver):
                 assert effect.id not in self.got.setdefault(here, []), "delivered twice"
                 self.got[here].append(effect.id)
-            elif isinstance(effect, Wake):
+            elif isinstance(effect, SetTimer):
                 assert effect.at > self.now
                 self.wakes[here] = effect.at
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol.clock import MS, Instant
-from protocol.gossip.trees import Deliver, Push, Trees, TreesConfig, TreesEffect, Wake
+from protocol.effects import SetTimer
+from protocol.gossip.trees import Deliver, Push, Trees, TreesConfig, TreesEffect
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, TreeMessage, encode_frame
@@ -142,7 +143,7 @@ class Forest:
                 self.twice += node in story.hops
                 story.hops[node] = effect.hops
                 story.last_at = self.now
-            elif type(effect) is Wake:
+            elif type(effect) is SetTimer:
                 self._wakes[node] = effect.at
                 self._put(effect.at, node, -1, None)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from protocol.clock import SECOND
 from protocol.crypto import verify
-from protocol.effects import LoadPayload, StoreEvents
+from protocol.effects import LoadPayload, SetTimer, StoreEvents
 from protocol.errors import Reason
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import PayloadLoaded, StoredLedger, WriteEvent
 from protocol.ledger.ledger import Ledger
-from protocol.ledger.values import LedgerConfig, LedgerEffect, Refused, Say, Spread, Standing, Wake
+from protocol.ledger.values import LedgerConfig, LedgerEffect, Refused, Say, Spread, Standing
 from protocol.limits import CHUNK_BYTES
 from protocol.rng import Rng
 from protocol.wire import contents
@@ -141,7 +141,7 @@ class Hub:
                 self.sent.append((effect.peer, effect.message))
             elif isinstance(effect, LoadPayload):
                 self.loads.append(effect)
-            elif isinstance(effect, Wake):
+            elif isinstance(effect, SetTimer):
                 assert effect.at > self.now
                 self.wake = effect.at
         if self.answers:

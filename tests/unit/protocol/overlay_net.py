@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from protocol.clock import MS, SECOND, Duration, Instant
+from protocol.effects import SetTimer
 from protocol.ids import AuthorId
 from protocol.inputs import TimerKey
 from protocol.membership.overlay import Overlay
@@ -23,7 +24,6 @@ from protocol.membership.overlay_values import (
     OverlayEffect,
     Release,
     Tell,
-    Wake,
 )
 from protocol.rng import Rng
 
@@ -182,7 +182,7 @@ class Net:
                 self.bridges += bridge
             case NeighborDown(peer):
                 del self.neighbors[author][peer]
-            case Wake(key, at):
+            case SetTimer(key, at):
                 assert at > self.now
                 self._count += 1
                 mark = self._timers[(author, key)] = self._count

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from protocol.clock import MINUTE, MS, SECOND
+from protocol.effects import SetTimer
 from protocol.ids import AuthorId
 from protocol.membership.overlay import PLAN, PROBE, SHUFFLE, Overlay
 from protocol.membership.overlay_values import (
@@ -21,7 +22,6 @@ from protocol.membership.overlay_values import (
     Shuffle,
     ShuffleAnswer,
     Tell,
-    Wake,
     hyparview_paper,
 )
 from protocol.rng import Rng
@@ -39,7 +39,7 @@ def overlay(config: OverlayConfig = LARGE, seed: int = 3) -> Overlay:
 
 def said(effects: list[OverlayEffect]) -> list[OverlayEffect]:
     """All but timers."""
-    return [effect for effect in effects if not isinstance(effect, Wake)]
+    return [effect for effect in effects if not isinstance(effect, SetTimer)]
 
 
 def welcome(view: Overlay, *peers: AuthorId, now: int = NOW, initiator: bool = False) -> None:
@@ -76,7 +76,7 @@ def test_a_contact_that_cannot_be_reached_is_tried_again_after_seconds_and_not_a
     view = overlay()
     view.join(CONTACT, NOW)
     (wake,) = view.dial_failed(CONTACT, NOW + 1)
-    assert isinstance(wake, Wake)
+    assert isinstance(wake, SetTimer)
     assert wake.key == PLAN
     assert 4 * SECOND <= wake.at - NOW <= 6 * SECOND
     assert said(view.timer(PLAN, wake.at)) == [Dial(CONTACT, Priority.URGENT)]
@@ -397,13 +397,15 @@ def test_the_papers_setting_always_makes_room_for_a_join() -> None:
 def test_timers_run_only_while_there_is_a_neighbor(key: tuple[str, ...]) -> None:
     config = OverlayConfig(small_mesh=0)
     view = overlay(config)
-    assert key not in [effect.key for effect in view.met(OTHER, NOW) if isinstance(effect, Wake)]
+    assert key not in [effect.key for effect in view.met(OTHER, NOW) if isinstance(effect, SetTimer)]
     view.link_up(OTHER, False, NOW)
-    wakes = {effect.key: effect.at for effect in view.receive(OTHER, Neighbor(False), NOW) if isinstance(effect, Wake)}
+    wakes = {
+        effect.key: effect.at for effect in view.receive(OTHER, Neighbor(False), NOW) if isinstance(effect, SetTimer)
+    }
     assert wakes[key] > NOW
     view.link_down(OTHER, False, NOW + 1)
     again = view.timer(key, wakes[key])
-    assert key not in [effect.key for effect in again if isinstance(effect, Wake)]
+    assert key not in [effect.key for effect in again if isinstance(effect, SetTimer)]
 
 
 def test_a_walk_may_not_be_dialled_while_it_is_refused() -> None:

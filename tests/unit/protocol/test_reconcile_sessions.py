@@ -10,6 +10,7 @@ import pytest
 
 from protocol import limits
 from protocol.clock import SECOND
+from protocol.effects import SetTimer
 from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
 from protocol.reconcile.reconciler import Reconciler
@@ -21,7 +22,6 @@ from protocol.reconcile.values import (
     ReconcileConfig,
     ReconcileEffect,
     Tell,
-    Wake,
 )
 from protocol.rng import Rng
 from protocol.wire import reconciling as wire
@@ -89,7 +89,7 @@ class Pair:
                     self.ended.append((hub, outcome))
                 case Fault(_, reason, _):
                     self.faults.append((hub, reason))
-                case Wake(_, at):
+                case SetTimer(_, at):
                     assert at > self.now
                     self.wakes[hub] = at
         for message in told:
@@ -398,7 +398,7 @@ def test_hostile_neighbors_do_not_keep_a_hub_from_an_honest_one() -> None:
     effects = [one for peer in [*slow, honest] for one in ada.neighbor_up(peer, 0)]
     while now < 600 * SECOND:
         for effect in effects:
-            if isinstance(effect, Wake):
+            if isinstance(effect, SetTimer):
                 wake = effect.at
             elif isinstance(effect, Tell) and effect.peer == honest:
                 asked.append(now)

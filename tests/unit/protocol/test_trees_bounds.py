@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from protocol import limits
 from protocol.clock import MS, SECOND
+from protocol.effects import SetTimer
 from protocol.errors import Reason
 from protocol.flow import Flow
 from protocol.gossip.branches import Branches, BranchesConfig
 from protocol.gossip.recent import Recent
-from protocol.gossip.trees import TIMER, Refused, Trees, TreesConfig, Wake
+from protocol.gossip.trees import TIMER, Refused, Trees, TreesConfig
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, IHave, TreeGraft, TreePrune
@@ -28,7 +29,7 @@ def drive(trees: Trees, now: int, until: int) -> int:
     """Fire the timer whenever it is due, from ``now`` to ``until``; how often."""
     fired = 0
     effects = trees.timer(TIMER, now)
-    while (at := next((e.at for e in effects if isinstance(e, Wake)), None)) is not None and at <= until:
+    while (at := next((e.at for e in effects if isinstance(e, SetTimer)), None)) is not None and at <= until:
         effects = trees.timer(TIMER, at)
         fired += 1
     return fired
@@ -202,7 +203,7 @@ def test_the_largest_message_of_the_trees_finds_room_in_one_send() -> None:
 def test_a_machine_without_neighbors_says_nothing_and_forgets_nothing_it_was_told() -> None:
     trees = Trees(TreesConfig(), Rng(1))
     assert pushes(trees.broadcast(name(1), DAN, b"p", 0)) == []
-    at = next(effect.at for effect in trees.neighbor_up(ANN, 5) if isinstance(effect, Wake))
+    at = next(effect.at for effect in trees.neighbor_up(ANN, 5) if isinstance(effect, SetTimer))
     assert pushes(trees.timer(TIMER, at)) == [(ANN, IHave(name(1)[-4:] + b"\x01"))]
     lazy(trees, ANN)
     assert trees.statistics().eager == 0

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from protocol.clock import MS, SECOND
+from protocol.effects import SetTimer
 from protocol.errors import LocalProtocolError, Reason
-from protocol.gossip.trees import TIMER, Deliver, Push, Refused, Trees, TreesConfig, TreesEffect, Wake
+from protocol.gossip.trees import TIMER, Deliver, Push, Refused, Trees, TreesConfig, TreesEffect
 from protocol.ids import AuthorId
 from protocol.rng import Rng
 from protocol.wire.messages import Gossip, IHave, TreeGraft, TreeMessage, TreePrune
@@ -54,7 +55,7 @@ def delivered(effects: list[TreesEffect]) -> list[bytes]:
 
 def wake(effects: list[TreesEffect]) -> int:
     """When the machine wants to be woken."""
-    return next(effect.at for effect in reversed(effects) if isinstance(effect, Wake))
+    return next(effect.at for effect in reversed(effects) if isinstance(effect, SetTimer))
 
 
 def lazy(trees: Trees, *peers: AuthorId) -> None:
