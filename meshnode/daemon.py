@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -340,7 +340,7 @@ class _Daemon:
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
-        ledger = replace(self._store.take_ledger(), key_states=tuple(self._store.key_states.values()))
+        ledger = self._store.take_ledger()
         hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger, entropy(16)))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)

@@ -17,6 +17,7 @@ import trio
 from meshnode.clock import utc_ms
 from meshnode.entropy import entropy
 from meshnode.storage.database import open_for_reading
+from meshnode.storage.rows import read_content
 from protocol.effects import Event, EventWritten, WriteRefused
 from protocol.errors import ConfigError, DecodeError, StoreError
 from protocol.ids import EventId
@@ -188,10 +189,10 @@ def _read_words(path: Path, names: list[EventId], letters: int | None) -> dict[E
     try:
         with closing(open_for_reading(path)) as connection:
             for name in names:
-                row = connection.execute("SELECT content FROM payloads WHERE event = ?", (name,)).fetchone()
-                if row is not None and row[0] is not None:
+                content = read_content(connection, name)
+                if content is not None:
                     with suppress(DecodeError):
-                        story = decode_story(row[0])
+                        story = decode_story(content)
                         found[name] = Story(story.text[:letters], story.language)
     except sqlite3.Error as fault:
         raise StoreError(f"the stories could not be read: {fault}") from fault

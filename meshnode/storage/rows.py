@@ -118,6 +118,13 @@ def read_chunks(connection: sqlite3.Connection, asked: LoadPayload) -> PayloadLo
     return PayloadLoaded(asked.peer, asked.event, asked.first, salt, chunks)
 
 
+def read_content(connection: sqlite3.Connection, event: EventId) -> bytes | None:
+    """A payload's whole content; None if it is not here."""
+    row = connection.execute("SELECT content FROM payloads WHERE event = ?", (event,)).fetchone()
+    content: bytes | None = None if row is None else row[0]
+    return content
+
+
 def mark_restored(connection: sqlite3.Connection, boot: int) -> None:
     """Say that what came after this copy is not here."""
     connection.execute(

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -62,8 +63,8 @@ class Store:
 
     def _open(self, mesh_id: MeshId, group_events: int) -> None:
         self._connection = connection = open_database(self.path, mesh_id)
-        self._ledger = read_ledger(connection)
         self.key_states = read_key_states(connection)
+        self._ledger = replace(read_ledger(connection), key_states=tuple(self.key_states.values()))
         self._kept_bytes = {author: len(encoded) for author, encoded in self.key_states.items()}
         token = trio.lowlevel.current_trio_token()
         self._writer = Writer(
