@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from protocol import limits
-from protocol.clock import Instant
+from protocol.clock import MS, Instant
 from protocol.effects import Disconnect, Effect, Send, SetTimer
 from protocol.flow import Flow
 from protocol.gossip.lane import Lane
@@ -15,6 +15,7 @@ from protocol.ids import AuthorId, LinkId
 from protocol.membership.liveness import Liveness
 from protocol.membership.pulses import slot
 from protocol.statistics import LinkStatistics
+from protocol.transit import Transit
 from protocol.wire import joining
 from protocol.wire import messages as wire
 from protocol.wire.messages import Message
@@ -42,6 +43,7 @@ class Port:
     announced: tuple[AuthorId, ...] | None = None
     records_due: Instant = -(1 << 62)
     control: dict[str, Message] = field(default_factory=dict)
+    transit: Transit = field(default_factory=Transit)
 
 
 class Outbox:
@@ -133,6 +135,8 @@ class Outbox:
         out = first
         if port.open and (self.members is None or port.peer in self.members):
             out, due = self._vectors.collect(link, room, now)
+            if out and type(out[-1]) is wire.Vector:
+                out.insert(0, wire.Clock((now - port.up_at) // MS))
             if first:
                 out = first + out
             if due is not None and self._wake.get(link) != due:

@@ -6,6 +6,7 @@ change, so there is nothing to undo.
 
 from __future__ import annotations
 
+from protocol import limits
 from protocol.clock import Instant
 from protocol.collective.presence import Roll
 from protocol.durable import Durable
@@ -65,12 +66,16 @@ class Reception:
         told = self._liveness.heard(link, now)
         effects: list[Effect] | None = self._outbox.tell(told, now) if told else None
         received = self.received
+        late_ms = 0
         for message in decoded:
             kind = type(message)
             received[kind] = received.get(kind, 0) + 1
             try:
                 if type(message) is wire.Vector and port.open:
-                    done = self._vector(link, message, now)
+                    done = self._vector(link, message, late_ms, now)
+                elif type(message) is wire.Clock and port.open:
+                    late_ms = port.transit.late_ms(message.sent_ms, now)
+                    continue
                 else:
                     done = self._message(link, port, message, now)
             except RemoteProtocolError as fault:
@@ -83,7 +88,10 @@ class Reception:
                 break
         return [] if effects is None else effects
 
-    def _vector(self, link: LinkId, message: wire.Vector, now: Instant) -> list[Effect]:
+    def _vector(self, link: LinkId, message: wire.Vector, late_ms: int, now: Instant) -> list[Effect]:
+        if late_ms:  # another's message is not changed
+            age_ms = min(limits.AGE_MS_MAX, message.age_ms + late_ms)
+            message = wire.Vector(message.signed, message.signature, age_ms)
         effects = self._vectors.receive(link, message, now)
         self._notice(effects, now)
         return effects
@@ -94,8 +102,6 @@ class Reception:
         vectors = self._vectors
         effects: list[Effect] = []
         match message:
-            case wire.Vector():
-                effects = self._vector(link, message, now)
             case wire.Beat():
                 pass
             case wire.Digest():
@@ -159,6 +165,7 @@ class Reception:
         self._outbox.changed = True
         port.agent = hello.agent
         self._liveness.opened(link)
+        port.transit.late_ms(0, now)
         self._vectors.link_up(link, port.peer, hello.boot, now)
         introduction = self._book.introduce(port.peer, itself=forgot)  # what it signed shows it how far it was (R40)
         if introduction is not None:

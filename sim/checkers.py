@@ -4,8 +4,10 @@ It knows the truth (:mod:`sim.ledger`) and the public statistics of each Node, a
 Safety (always): what is shown is what the author made, and what the author felt; numbers never go back; nothing is
 shown past its lease; an author's numbers grow through crashes; what waits on a link is bounded.
 Liveness (once faults have ended): everybody in reach, everybody's newest value everywhere.
-Known residue: the age of a vector does not count the time it spent inside the network or a starved hub's buffers
-(docs/protocol.md, section 8), so a true age may pass the lease by ``residue_us``.
+Known residue: CLOCK counts the time that a vector spent in the network or a starved hub's buffers, but for what the
+quickest frame of that link took (docs/protocol.md, sections 7.4 and 8), so a true age may pass the lease by
+``residue_us``. On a new link that frame may be a HELLO whose segment was lost four times (3 s at a time-out of 200 ms,
+one HELLO in 600 at 20 % loss); every further hop adds its latency, or such a HELLO of its own.
 """
 
 from __future__ import annotations

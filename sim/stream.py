@@ -16,7 +16,7 @@ from protocol.clock import MS, SECOND, Duration, Instant
 from protocol.ids import LinkId
 from protocol.rng import Rng
 from protocol.wire.codec import encode
-from protocol.wire.messages import Beat, Message, Vector, to_value
+from protocol.wire.messages import Beat, Clock, Message, Vector, to_value
 from sim.paths import Quality
 
 if TYPE_CHECKING:
@@ -142,6 +142,10 @@ def frame_bytes(messages: Sequence[Message]) -> int:
             signed, age_ms = len(message.signed), message.age_ms
             size += 70 + signed + (0 if signed < 256 else 1)
             size += 1 if age_ms < 128 else 2 if age_ms < 256 else 3 if age_ms < 65_536 else 5
+        elif kind is Clock:
+            assert isinstance(message, Clock)
+            ms = message.sent_ms
+            size += 3 if ms < 128 else 4 if ms < 256 else 5 if ms < 65_536 else 7 if ms < 1 << 32 else 11
         elif kind is Beat:
             size += 2
         else:

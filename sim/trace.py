@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from protocol.clock import Instant
 from protocol.effects import Effect, Emit, Send, SetTimer, ValueShown
 from protocol.inputs import Input, LinkWritable, MessagesReceived, TimerFired
-from protocol.wire.messages import Beat, Digest, Graft, Hello, Neighbors, Prune, Vector
+from protocol.wire.messages import Beat, Clock, Digest, Graft, Hello, Neighbors, Prune, Vector
 
 _BYTES_SHOWN: Final = 16
 _UNSHOWN: Final = frozenset({"signature"})
@@ -119,6 +119,7 @@ _WORDS: Final[dict[type, Callable[..., str]]] = {
     Prune: lambda p: f"Prune({bytes_words(b''.join(p.tags))})",
     Graft: lambda g: f"Graft({bytes_words(b''.join(g.tags))})",
     Neighbors: lambda n: f"Neighbors({bytes_words(b''.join(n.authors))})",
+    Clock: lambda c: f"Clock({c.sent_ms})",
     Vector: lambda v: f"Vector({bytes_words(v.signed)},{v.age_ms})",
     Send: lambda s: f"Send({s.link},{_messages(s.messages)})",
     MessagesReceived: lambda m: f"Received({m.link},{_messages(m.messages)})",

@@ -87,7 +87,7 @@ class Outflow:
                 continue
             if room < len(held.signed) + 96 + limits.KEY_STATE_BYTES_MAX:
                 break
-            if len(messages) >= limits.MESSAGES_PER_FRAME_MAX - 8:
+            if len(messages) >= limits.MESSAGES_PER_FRAME_MAX - 9:
                 break
             if lane.keys.get(author, -1) < held.record.rotation:
                 room -= self._keys_message(lane, author, messages)

@@ -76,6 +76,13 @@ class Vector:
     age_ms: int
 
 
+@dataclass(slots=True)  # not frozen: a hot one, in every frame with vectors
+class Clock:
+    """When this frame was made: so many ms after the sender's HELLO."""
+
+    sent_ms: int
+
+
 @dataclass(slots=True)  # not frozen: each link brings one per author and second
 class DigestEntry:
     """The newest number held of the author whose id begins with ``tag``."""
@@ -163,6 +170,7 @@ TreeMessage: TypeAlias = Gossip | IHave | TreeGraft | TreePrune
 FlowMessage: TypeAlias = TreeMessage | events.EventMessage | reconciling.ReconcileMessage
 Message: TypeAlias = (
     Vector
+    | Clock
     | Beat
     | Digest
     | Ping
@@ -181,6 +189,7 @@ Message: TypeAlias = (
 )
 
 HELLO, BYE, PING, PONG, BEAT, KEYS, WANT_KEYS, VECTOR, DIGEST, PRUNE, GRAFT, NEIGHBORS, PEERS = range(13)
+CLOCK = 19
 GOSSIP, IHAVE, TREE_GRAFT, TREE_PRUNE = range(20, 24)
 
 
@@ -189,6 +198,8 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
     match message:
         case Vector(signed, signature, age_ms):
             return (VECTOR, signed, signature, age_ms)
+        case Clock(sent_ms):
+            return (CLOCK, sent_ms)
         case Beat():
             return (BEAT,)
         case Digest(entries):
@@ -247,8 +258,9 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
 
 def encode_frame(messages: Sequence[Message]) -> bytes:
     """The plaintext of one frame."""
-    if len(messages) == 1 and type(message := messages[0]) is Vector:  # most frames of a busy hub
-        return encode(((VECTOR, message.signed, message.signature, message.age_ms),))
+    if len(messages) == 2 and type(clock := messages[0]) is Clock and type(message := messages[1]) is Vector:
+        # most frames of a busy hub
+        return encode(((CLOCK, clock.sent_ms), (VECTOR, message.signed, message.signature, message.age_ms)))
     return encode(tuple([to_value(message) for message in messages]))
 
 
@@ -310,6 +322,13 @@ def _vector(item: tuple[Value, ...]) -> Message:
     if not 0 <= age_ms <= limits.AGE_MS_MAX:
         raise DecodeError(Reason.OUT_OF_RANGE, "age_ms")
     return Vector(signed, signature, age_ms)
+
+
+def _clock(item: tuple[Value, ...]) -> Message:
+    sent_ms = item[1]
+    if type(sent_ms) is int and 0 <= sent_ms <= COUNTER_MAX:
+        return Clock(sent_ms)
+    return Clock(fields.integer(sent_ms, "sent_ms", 0, COUNTER_MAX))  # names the fault
 
 
 def _digest(item: tuple[Value, ...]) -> Message:
@@ -403,6 +422,7 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     KEYS: (2, lambda item: Keys(fields.binary(item[1], "key_state", 1, limits.KEY_STATE_BYTES_MAX))),
     WANT_KEYS: (2, lambda item: WantKeys(_authors(item[1], limits.WANTED_KEYS_MAX))),
     VECTOR: (4, _vector),
+    CLOCK: (2, _clock),
     DIGEST: (2, _digest),
     PRUNE: (2, lambda item: Prune(_tags(item[1]))),
     GRAFT: (2, lambda item: Graft(_tags(item[1]))),

@@ -12,6 +12,7 @@ from tests.conformance.reference.codec import Value, encode
 from tests.conformance.reference.messages import (
     Beat,
     Bye,
+    Clock,
     Digest,
     ForwardJoin,
     Graft,
@@ -49,6 +50,7 @@ NAMES: dict[type[object], str] = {
     Keys: "KEYS",
     WantKeys: "WANT_KEYS",
     VectorMessage: "VECTOR",
+    Clock: "CLOCK",
     Digest: "DIGEST",
     Prune: "PRUNE",
     Graft: "GRAFT",
@@ -136,6 +138,8 @@ def _at_the_edge() -> Iterator[Case]:
     yield good("HELLO at its edges", "R27", encode_frame([Hello(2**53 - 1, None, "é" * 32)]), "64 bytes of agent")
     yield good("BYE 255", "R27", frame([1, 255]), "codes without a name are allowed")
     yield good("PING 0 and 2^32 - 1", "R27", frame([2, 0], [2, 2**32 - 1]))
+    yield good("CLOCK before a VECTOR", "R27", encode_frame([Clock(0), _vector(0)]))
+    yield good("CLOCK 2^53 - 1", "R27", frame([19, 2**53 - 1]))
     yield good("VECTOR of age 120,000", "R27", encode_frame([_vector(120_000)]))
     yield good(
         "VECTOR that says nothing", "R27", frame([7, b"\x00", bytes(64), 0]), "a frame; as a vector it is refused"
@@ -158,7 +162,7 @@ def _bad_frames() -> Iterator[Case]:
     yield bad("an integer", "R27", encode(4))
     yield bad("nil", "R27", encode(None))
     yield bad("an empty message", "R27", frame([]))
-    for number in (19, 255, -1, 2**64 - 1):
+    for number in (41, 255, -1, 2**64 - 1):
         yield bad(f"type {number}", "R27", frame([number]))
     yield bad("type true", "R7", frame([True, 0]))
     yield bad("type as string", "R27", frame(["4"]))
@@ -224,6 +228,9 @@ def _bad_records() -> Iterator[Case]:
     yield bad("VECTOR, age 120,001", "R27", frame([7, b"\x01", bytes(64), 120_001]))
     yield bad("VECTOR, age false", "R7", frame([7, b"\x01", bytes(64), False]))
     yield bad("VECTOR without age", "R7", frame([7, b"\x01", bytes(64)]))
+    yield bad("CLOCK -1", "R27", frame([19, -1]))
+    yield bad("CLOCK 2^53", "R27", frame([19, 2**53]))
+    yield bad("CLOCK without time", "R7", frame([19]))
     yield bad("VECTOR as array", "R27", frame([7, [b"\x01", bytes(64)], 0, 0]))
     yield bad("PEERS of nobody", "R27", frame([12, []]))
     yield bad("PEERS, 9", "R27", frame([12, [record] * 9]))

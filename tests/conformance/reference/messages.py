@@ -73,6 +73,13 @@ class VectorMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """When its frame was made, in ms after the sender's HELLO."""
+
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
     """(tag, rotation, boot, seq) of what the sender holds of lazy authors."""
 
@@ -205,6 +212,7 @@ Message: TypeAlias = (
     | Keys
     | WantKeys
     | VectorMessage
+    | Clock
     | Digest
     | Prune
     | Graft
@@ -265,6 +273,7 @@ TABLE: Final[dict[int, tuple[Callable[..., Message], tuple[Callable[[Value], Any
     16: (NeighborAnswer, (boolean,)),
     17: (Shuffle, (integer(1, 16), _peer, listed(_peer, 0, 8))),
     18: (ShuffleAnswer, (binary(32), listed(_peer, 1, 8))),
+    19: (Clock, (integer(0, COUNTER_MAX),)),
     24: (PingReq, (_TOKEN, binary(32), integer(0, 1))),
     25: (ProbeAck, (_TOKEN,)),
     26: (Nack, (_TOKEN, boolean)),

@@ -204,8 +204,9 @@ def reading(at: Instant, arousal: float | None = 0.5, *, sd: float | None = 0.1,
 
 
 def sent(effects: list[Effect], link: int | None = None) -> list[Message]:
-    """The messages that leave, on one link or on all."""
-    return [m for e in effects if isinstance(e, Send) and link in (None, e.link) for m in e.messages]
+    """The messages that leave, on one link or on all, but for the CLOCK of every frame with vectors."""
+    sends = [effect for effect in effects if isinstance(effect, Send) and link in (None, effect.link)]
+    return [message for send in sends for message in send.messages if not isinstance(message, wire.Clock)]
 
 
 def vectors_sent(effects: list[Effect], link: int | None = None) -> list[wire.Vector]:

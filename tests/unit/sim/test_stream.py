@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from protocol.clock import SECOND
 from protocol.ids import AuthorId
 from protocol.rng import Rng
-from protocol.wire.messages import Beat, Digest, DigestEntry, Message, Neighbors, Ping, Vector, encode_frame
+from protocol.wire.messages import Beat, Clock, Digest, DigestEntry, Message, Neighbors, Ping, Vector, encode_frame
 from sim.paths import Quality
 from sim.stream import RTO_MAX_US, RTO_MIN_US, bytes_on_line, frame_bytes, loss_delay, next_retransmission, rto_us
 
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.just(Beat()),
+    st.builds(Clock, st.integers(0, 2**53 - 1)),
     st.builds(Ping, st.integers(0, 2**32 - 1)),
     st.builds(Vector, st.binary(min_size=1, max_size=600), st.just(bytes(64)), st.integers(0, 120_000)),
     st.builds(lambda n: Digest(tuple(DigestEntry(bytes(8), 0, 1, 1 + i) for i in range(n))), st.integers(1, 40)),
