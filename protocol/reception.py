@@ -104,6 +104,8 @@ class Reception:
         match message:
             case wire.Beat():
                 pass
+            case wire.Vector() | wire.Clock():  # once the link is open, messages() takes these itself
+                raise RemoteProtocolError(Reason.HELLO_EXPECTED)
             case wire.Digest():
                 vectors.receive_digest(link, message, now)
             case wire.Ping(token):
