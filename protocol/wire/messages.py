@@ -212,10 +212,8 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
             return (KEYS, key_state)
         case WantKeys(authors):
             return (WANT_KEYS, authors)
-        case Prune(tags):
-            return (PRUNE, tags)
-        case Graft(tags):
-            return (GRAFT, tags)
+        case Prune(tags) | Graft(tags):
+            return (PRUNE if type(message) is Prune else GRAFT, tags)
         case Neighbors(authors):
             return (NEIGHBORS, authors)
         case Peers(records):

@@ -24,7 +24,7 @@ MACHINES = frozenset(
     }
 )
 NODE = frozenset(
-    {"node", "durable", "flow", "neighborhood", "port", "reception", "snapshot", "statistics", "voice"}
+    {"node", "durable", "flow", "neighborhood", "port", "reception", "snapshot", "statistics", "transit", "voice"}
 )  # node.py and its parts: they compose, and decide nothing
 LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 
