@@ -43,6 +43,7 @@ from protocol.wire.joining import PeerRecord
 
 log = logging.getLogger("meshnode")
 NEVER: Instant = 1 << 62
+TIMERS_AT_ONCE = 16
 
 
 class Driver:
@@ -186,13 +187,15 @@ class Driver:
         return trio.current_time() + max(0, at - self.clock()) / SECOND
 
     async def run_timers(self) -> None:
-        """Fire what is due, for ever: one sleeping task whose deadline moves."""
+        """Fire what is due, for ever: one sleeping task whose deadline moves. Others have a turn after a few."""
+        fired = 0
         while True:
-            key = self._timers.pop_due(self.clock())
+            key = self._timers.pop_due(self.clock()) if fired < TIMERS_AT_ONCE else None
             if key is not None:
                 self.feed(TimerFired(key))
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                fired += 1
                 continue
+            fired = 0
             with trio.CancelScope(deadline=self._deadline()) as self._scope:
                 await trio.sleep_forever()
             self._scope = None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import trio
 
 from meshnode.clock import boot_us
+from meshnode.demo.brood import Brood, Forked
 from protocol.errors import MeshError
 
 READY_S = 30.0
@@ -33,7 +31,7 @@ class HubProcess:
     state_dir: Path
     arguments: list[str]
     log: Path
-    process: trio.Process | None = None
+    process: Forked | None = None
     author: str = ""
     port: int = 0
     ready_us: int = 0
@@ -51,7 +49,7 @@ class Crowd:
     def __init__(self, folder: Path, secret: bytes, environ: dict[str, str]) -> None:
         self.folder = folder
         self.hubs: list[HubProcess] = []
-        self._environ = environ
+        self._brood = Brood(environ)
         self._secret_file = folder / "mesh.secret"
         descriptor = os.open(self._secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -85,15 +83,7 @@ class Crowd:
             DemoError: it ended or stayed silent; the message carries its last log line.
         """
         with hub.log.open("ab") as log:
-            hub.process = await trio.lowlevel.open_process(
-                [sys.executable, "-m", "meshnode", *hub.arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=self._environ,
-                start_new_session=True,  # Ctrl-C reaches the demonstration, which then ends the hubs itself
-            )
-        assert hub.process.stdout is not None
+            hub.process = await self._brood.start(hub.arguments, log.fileno())
         line = b""
         with trio.move_on_after(READY_S):
             while b"\n" not in line:
@@ -174,8 +164,8 @@ class Crowd:
 
     async def kill(self, hub: HubProcess) -> None:
         """``kill -9`` of one hub that we started."""
-        os.kill(hub.pid, signal.SIGKILL)
         assert hub.process is not None
+        hub.process.kill()
         await hub.process.wait()
         hub.process = None
 
@@ -184,18 +174,16 @@ class Crowd:
         with trio.CancelScope(shield=True):
             running = [hub.process for hub in self.hubs if hub.process is not None]
             for process in running:
-                if process.returncode is None:
-                    process.terminate()
+                process.terminate()
             with trio.move_on_after(STOP_S):
                 for process in running:
                     await process.wait()
             for process in running:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-                for pipe in (process.stdout, process.stdin):
-                    if pipe is not None:
-                        await pipe.aclose()
+                process.kill()
+                await process.wait()
+                await process.stdout.aclose()
+                await process.stdin.aclose()
+            await self._brood.close()
 
 
 def last_line(log: Path) -> str:

@@ -1,8 +1,8 @@
 """Exiles: peers once known, now lost, that are never given up (design decision 11).
 
 Why: plain HyParView cannot heal a mesh that has split, because each half forgets the other. Nobody here is ever
-dead, so nothing can block the dial that would prove somebody alive. An exile that was a neighbor is dialled each
-second for a minute; after that, as all others from the beginning, a few at a time in turn, 5..30 s apart. A hub with
+dead, so nothing can block the dial that would prove somebody alive. Exiles that were neighbors are dialled for a
+minute, one a second; after that, as all others from the beginning, a few at a time in turn, 5..30 s apart. A hub with
 fewer than two neighbors dials all of them at once, and from then on ``dials_alone`` in each turn, every turn twice as
 long after the last as that was, up to 30 s: nobody is given up, and a hub that stays alone does not dial without end.
 Invariants: at most ``config.exiles`` entries; those that were never neighbors give way first, then the one lost
@@ -118,7 +118,9 @@ class Exiles:
         exile.hurry = fresh
         exile.tried_at = now
         self._again = 0
-        wait = self._config.retry_us if fresh else self.pace(known)
+        wait = self.pace(known)
+        if fresh:  # one path that is back shows the others: one dial a second finds it, however many are lost
+            wait = min(wait, self._config.retry_us * sum(other.hurry for other in self._table.values()))
         exile.next_at = now + self._rng.jitter(wait, 20)
 
     def hurry(self, peer: AuthorId, now: Instant, within: Duration = _BACK_WITHIN) -> bool:

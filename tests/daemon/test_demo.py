@@ -62,9 +62,9 @@ class Demo:
 
 
 def is_hub(pid: int) -> bool:
-    """Whether this process has become a hub; a child that has not been replaced yet bears its parent's words."""
+    """Whether this process is a hub or what starts them; a child not replaced yet bears its parent's words."""
     try:
-        return b"run" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return b"meshnode.demo.brood" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
 
