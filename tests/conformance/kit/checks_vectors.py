@@ -1,4 +1,4 @@
-"""Checks of how vectors are received and sent on: R20, R32, R34 to R39, R41 to R43."""
+"""Checks of how vectors are received and sent on: R20, R32, R34 to R39, R41 to R43, R75."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from tests.conformance.kit.results import Failed
 from tests.conformance.kit.workbench import QUIET_SECONDS, Kit
 from tests.conformance.reference.crypto import sign_with_nonce
 from tests.conformance.reference.keystates import Identity
-from tests.conformance.reference.messages import Graft, Keys, Prune, VectorMessage, WantKeys
+from tests.conformance.reference.messages import Clock, Graft, Keys, Prune, VectorMessage, WantKeys
 from tests.conformance.reference.records import Vector
 from tests.conformance.reference.weather import now, sleep, utc_ms
 
 PENDING_SECONDS: Final = 2.0
+LATE_MS: Final = 2_000
 PENDING_PER_LINK: Final = 64
 SPACING_SECONDS: Final = 0.05
 SPACING_SLACK: Final = 0.7
@@ -344,6 +345,26 @@ def age_grows(kit: Kit) -> str:
             late.send(Graft((brief.tag,)))
             kit.stays_out(late, brief, 1, "a vector was sent on GRAFT after its lease had ended")
     return f"1,000 ms became {aged.age_ms} ms in {held:.0f} ms; an ended lease was not sent"
+
+
+@check("R75", links=2)
+def lateness_counts(kit: Kit) -> str:
+    """A frame that says it was made 2 s before the quickest of its link came that much too late."""
+    ahead = 10_000
+    with kit.links(2) as (sender, witness):
+        one, two = kit.identity(), kit.identity()
+        begun = now()
+        sender.send(Clock(ahead), Keys(one.key_state), kit.vector(one))
+        prompt = must_come(kit, witness, one, 1, "a vector in the quickest frame of a link")
+        since_ms = int((now() - begun) * 1_000)
+        sender.send(Clock(ahead + since_ms - LATE_MS), Keys(two.key_state), kit.vector(two))
+        late = must_come(kit, witness, two, 1, "a vector in a late frame")
+        slack = kit.seconds * 1_000
+        if prompt.age_ms > slack:
+            raise Failed(f"a vector that came at once left with {prompt.age_ms} ms")
+        if not LATE_MS - 100 <= late.age_ms <= LATE_MS + slack:
+            raise Failed(f"a vector in a frame {LATE_MS} ms late left with {late.age_ms} ms")
+    return f"a frame {LATE_MS} ms late made its vector {late.age_ms} ms old; one that was not, {prompt.age_ms} ms"
 
 
 @check("R43", alone=True)

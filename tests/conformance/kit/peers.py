@@ -8,7 +8,7 @@ lease.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from tests.conformance.reference.lasting import EventMessage, Gossip
 from tests.conformance.reference.messages import (
     Beat,
     Bye,
+    Clock,
     Hello,
     Keys,
     Message,
@@ -223,12 +224,18 @@ class Peer:
             self._watch.note("R27", f"the hub sent a frame that is refused: {fault}")
             raise
         with self._changed:
+            self._judge_clock(messages)
             for message in messages:
                 self._take(message)
                 self.arrivals.append(Arrival(now(), message))
             self._changed.notify_all()
         if now() - self._said_at >= BEAT_SECONDS and not self._leaving:
             self.send(Beat())
+
+    def _judge_clock(self, messages: Sequence[Message]) -> None:
+        kinds = [type(message) for message in messages]
+        if VectorMessage in kinds and (kinds.count(Clock) != 1 or kinds.index(Clock) > kinds.index(VectorMessage)):
+            self._watch.note("R75", "vectors came without one CLOCK before the first of them")
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Bye):

@@ -70,6 +70,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "R72": "a suspicion of oneself is refuted",
     "R73": "a suspicion reaches the suspect, and its answer comes back",
     "R74": "hearsay closes no link and keeps none",
+    "R75": "lateness is told by CLOCK, and counts as age",
     "R80": "an event and its payload are right, or the link is closed",
     "R81": "what follows what in a chain",
     "R82": "an event waits for its parent, and unknown kinds are kept",

@@ -20,7 +20,7 @@ from tests.conformance.reference.hub_core import Core
 from tests.conformance.reference.hub_state import Link
 from tests.conformance.reference.keystates import Identity
 from tests.conformance.reference.meshes import open_mesh
-from tests.conformance.reference.messages import Bye, encode_frame
+from tests.conformance.reference.messages import Bye, Clock, VectorMessage, encode_frame
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.sessions import Session, initiate, respond
 from tests.conformance.reference.stream import Closed, Late, Stream, dial
@@ -174,7 +174,11 @@ class Hub:
                 messages.append(Bye(link.bye))
             try:
                 for start in range(0, len(messages), MESSAGES_PER_FRAME):
-                    plaintext = encode_frame(messages[start : start + MESSAGES_PER_FRAME])
+                    part = messages[start : start + MESSAGES_PER_FRAME]
+                    first = next((n for n, message in enumerate(part) if isinstance(message, VectorMessage)), None)
+                    if first is not None and Mutation.NO_CLOCK not in self.core.mutations:
+                        part.insert(first, Clock(int((at - link.up_at) * 1_000)))  # R75; HELLO left as it came up
+                    plaintext = encode_frame(part)
                     session.stream.send_frame(session.channel.sending.seal(plaintext))
                     link.said_at = at
             except Closed:

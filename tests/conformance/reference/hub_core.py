@@ -62,6 +62,7 @@ PENDING_PER_LINK: Final = 64
 KEYS_MAX: Final = 4_096
 LEASE_SLACK_MS: Final = 5_000
 FUTURE_MS: Final = 120_000
+AGE_MS_MAX: Final = 120_000
 RECORDS_MAX: Final = 64
 
 
@@ -97,6 +98,7 @@ class Core(Probes):
     def hear(self, link: Link, plaintext: bytes, now: float) -> None:
         """A frame has come."""
         link.heard_at = now
+        link.late_ms = 0
         self.spoke(link)
         try:
             messages = decode_frame(plaintext, self.mutations)
@@ -118,8 +120,8 @@ class Core(Probes):
         match message:
             case Bye():
                 link.bye = 0
-            case Clock():
-                pass  # this hub does not count what a frame was late by
+            case Clock(sent_ms):
+                self._on_clock(link, sent_ms, now)
             case Ping(token):
                 if Mutation.NO_PONG not in self.mutations:
                     link.outbox.append(Pong(token))
@@ -186,6 +188,7 @@ class Core(Probes):
             link.bye = PROTOCOL
             return
         link.greeted = True
+        self._on_clock(link, 0, now)
         if message.addresses is not None:
             self._on_addresses(link, *message.addresses, link.peer.encoded)
         self.open_talk(link, now)
@@ -248,7 +251,17 @@ class Core(Probes):
             if author in self.keys:
                 self.send_keys(link, self.keys[author])
 
+    def _on_clock(self, link: Link, sent_ms: int, now: float) -> None:
+        """R75."""
+        ahead = now - sent_ms / 1_000
+        base = ahead if link.base is None else link.base + (now - link.base_at) / 1_000
+        if link.base is None or ahead <= base:
+            link.base, link.base_at = ahead, now
+        if Mutation.LATENESS_IS_NOTHING not in self.mutations:
+            link.late_ms = max(0, int((ahead - base) * 1_000) - 1)
+
     def _on_vector(self, link: Link, message: VectorMessage, now: float) -> None:
+        message = VectorMessage(message.signed, message.signature, min(message.age_ms + link.late_ms, AGE_MS_MAX))
         author = self.names.get(blake(message.signed))
         if author is not None and Mutation.RELAYED_TWICE not in self.mutations:
             checks = Mutation.DUPLICATES_VERIFIED in self.mutations

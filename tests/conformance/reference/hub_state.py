@@ -62,6 +62,11 @@ class Link:
     waiting: dict[bytes, None] = field(default_factory=dict)
     """Authors whose newest vector is to be sent."""
     left_at: dict[bytes, float] = field(default_factory=dict)
+    base: float | None = None
+    """Seconds by which our clock was ahead of the peer's with the quickest frame, and since when."""
+    base_at: float = 0.0
+    late_ms: int = 0
+    """By how much the frame that is being read was slower than that."""
     lazy: dict[bytes, None] = field(default_factory=dict)
     """Tags of authors that are not pushed here."""
     digested: dict[bytes, tuple[Number, float]] = field(default_factory=dict)

@@ -70,6 +70,8 @@ class Mutation(Enum):
     NO_KEYS_FIRST = ("R41", "sends vectors without the keys they need")
     AGE_STANDS_STILL = ("R42", "does not count the time a vector was held")
     SENDS_EXPIRED = ("R42", "sends vectors whose lease is over")
+    NO_CLOCK = ("R75", "sends vectors without CLOCK")
+    LATENESS_IS_NOTHING = ("R75", "does not count what a frame was late by")
     NO_SPACING = ("R43", "sends every vector at once")
     NO_PRUNE = ("R44", "does not prune the link of a duplicate")
     PRUNES_THE_AUTHOR = ("R44", "prunes the author's own link")
