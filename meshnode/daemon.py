@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
@@ -336,11 +336,12 @@ class _Daemon:
     async def start(self) -> None:
         """Listen, then tell the Node that it lives, then open every other eye and ear."""
         hub, nursery, config = self.hub, self._nursery, self.hub.config
-        boot = self._state.next_boot()
+        # A copy of the state brings an old count back; the date is above it, and a hub without one adds to its count.
+        boot = self._state.next_boot(above=utc_ms() // 1_000)
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
-        ledger = self._store.take_ledger()
+        ledger = replace(self._store.take_ledger(), fresh=hub.opened.fresh)
         hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger, entropy(16)))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
