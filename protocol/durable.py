@@ -352,4 +352,5 @@ class Durable:
             trees.eager,
             trees.lazy,
             trees.own_trees,
+            self.ledger.forked(),
         )

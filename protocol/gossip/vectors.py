@@ -94,8 +94,8 @@ class Vectors:
     def link_up(self, link: LinkId, peer: AuthorId, boot: int, now: Instant) -> None:
         """A link is ready for vectors: everything held is due on it, except the peer's own.
 
-        A peer whose vector held here is of the ``boot`` that its HELLO said, or a higher one, may have lost its count: it
-        is shown that vector, so that it can go on above it (R40).
+        A peer whose vector held here is of the ``boot`` of its HELLO, or of a higher one, may have lost its count:
+        it is shown that vector, so that it can go on above it (R40).
         """
         lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
         self._eager.clear()

@@ -419,6 +419,10 @@ class Ledger:
         """Whether there is a proof, and the author has not yet brought its branches together again."""
         return self._intake.forks.get(author) is not None and len(self._archive.chain(author).heads()) != 1
 
+    def forked(self) -> tuple[AuthorId, ...]:
+        """All of whom :meth:`has_forked` is true, in ascending order."""
+        return tuple(author for author in self._intake.forks.authors() if self.has_forked(author))
+
     def statistics(self) -> LedgerStatistics:
         """The picture for status and tests."""
         archive = self._archive
