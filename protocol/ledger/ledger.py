@@ -226,7 +226,7 @@ class Ledger:
             case wire.Chunk():
                 self._chunk(peer, message, now)
             case wire.Fork():
-                self._intake.fork(peer, message)
+                self._intake.fork(peer, message, now)
             case _:
                 assert_never(message)
         return self._done(now)

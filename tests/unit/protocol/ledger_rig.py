@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from protocol.clock import SECOND
-from protocol.crypto import verify
+from protocol.crypto import Verifier, verify
 from protocol.effects import LoadPayload, SetTimer, StoreEvents
 from protocol.errors import Reason
 from protocol.identity import LocalIdentity
@@ -96,6 +96,7 @@ class Hub:
     now: int = 0
     restored: bool = False
     fresh: bool = True
+    verifier: Verifier = verify
     utc_offset_ms: int | None = None
     answers: bool = True
     full: bool = False
@@ -111,7 +112,7 @@ class Hub:
         self.ledger = Ledger(
             MESH.mesh_id,
             self.who,
-            verify,
+            self.verifier,
             lambda author, rotation: self.known.get(author, {}).get(rotation),
             lambda author: self.standing.get(author, Standing.ADMITTED),
             lambda _peer: 1 << 20,
