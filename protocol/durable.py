@@ -230,8 +230,10 @@ class Durable:
                         effects.append(one)
                     else:
                         effects.append(Drop(self._links.get(peer), Reason.PENDING_LIMIT, "chunks"))
-                case ledger_say.Frontier(removed, added):
+                case ledger_say.Frontier(removed, added, gone):
                     self._frontier(removed, added)
+                    for author in gone:
+                        self._vectors.release_keys(author)
                 case ledger_say.NeedKeys(peer, author):
                     if peer in self._links:
                         self._vectors.want_keys(self._links[peer], author, now)
@@ -254,9 +256,6 @@ class Durable:
             [Entry(head.author, head.incarnation, head.event) for head in removed],
             [(Entry(head.author, head.incarnation, head.event), self.ledger.is_urgent(head)) for head in added],
         )
-        for author in dict.fromkeys(head.author for head in removed):
-            if not self.ledger.holds(author):
-                self._vectors.release_keys(author)
 
     def _hear_trees(self, told: Sequence[tree.TreesEffect], effects: list[Effect]) -> None:
         for one in told:

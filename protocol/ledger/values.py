@@ -156,10 +156,12 @@ class Spread:
 @final
 @dataclass(slots=True)  # not frozen: a hot one
 class Frontier:
-    """The frontier has changed; ``removed`` is never larger than what was added before."""
+    """The frontier has changed; ``removed`` is never larger than what was added before. ``gone``: authors of whom
+    nothing is held any more."""
 
     removed: tuple[Head, ...]
     added: tuple[Head, ...]
+    gone: tuple[AuthorId, ...] = ()
 
 
 @final

@@ -11,7 +11,7 @@ from protocol.crypto import verify
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import EventId
 from protocol.ledger.quotas import Quotas
-from protocol.ledger.values import QUOTAS, LedgerConfig, Quota, Say, Spread, Standing
+from protocol.ledger.values import QUOTAS, Frontier, LedgerConfig, Quota, Say, Spread, Standing
 from protocol.wire.events import (
     AuthorHeads,
     Fork,
@@ -136,6 +136,36 @@ def test_a_store_that_does_not_answer_or_fails_stops_the_intake_and_nothing_is_l
         bob.hears(CYD.author, ada.message(event))
     assert bob.events(ADA.author) == events
     assert len(bob.disk.events) == 3
+
+
+def test_what_was_stored_after_a_batch_that_failed_does_not_stay_on_the_disk_without_its_parent() -> None:
+    bob = reader(answers=False)
+    ada = Author(ADA)
+    one, two = ada.story("one"), ada.story("two")
+    bob.hears(CYD.author, ada.message(one))
+    bob.hears(CYD.author, ada.message(two))
+    first, second = bob.orders
+    bob.orders.clear()
+    bob.do(bob.ledger.store_failed(first.ticket, "no space left on device", bob.now))
+    bob.disk.do(second)
+    bob.do(bob.ledger.stored(second.ticket, bob.now))
+    assert bob.events(ADA.author) == []
+    bob.answers = True
+    bob.pass_time(6 * SECOND)
+    assert bob.disk.events == {}
+    for event in (one, two):
+        bob.hears(CYD.author, ada.message(event))
+    assert [head.event for head in bob.ledger.frontier()] == [two.id]
+    assert len(bob.disk.events) == 2
+
+
+def test_an_author_whose_only_events_were_not_stored_is_said_to_be_gone() -> None:
+    bob = reader()
+    bob.full = True
+    ada = Author(ADA)
+    bob.hears(CYD.author, ada.message(ada.story("one")))
+    assert [effect.gone for effect in bob.of(Frontier) if isinstance(effect, Frontier)] == [(ADA.author,)]
+    assert not bob.ledger.holds(ADA.author)
 
 
 # --- what is asked of us ------------------------------------------------------------------------------------------
