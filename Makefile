@@ -35,7 +35,7 @@ lab: $(READY) ## real hubs in network namespaces: cut, shaken, moved and killed,
 	@$(VENV_PYTHON) -m tests.lab
 
 crash: $(READY) ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
-	@$(VENV_PYTHON) -m tests.crash --kills 500 --power-images 2000 --faults
+	@$(VENV_PYTHON) -m tests.crash --kills 500 --power-images 2000 --faults --erasure 1000
 
 lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
 	@$(PIP) install -qq 'uv>=0.7,<1'

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
@@ -41,10 +41,10 @@ from meshnode.utc import utc_error_ms
 from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
 from protocol.crypto import DhKey
-from protocol.effects import Connect
+from protocol.effects import Connect, Event, ForkProven
 from protocol.errors import Reason, RemoteProtocolError, StoreError, TransportError
 from protocol.identity import decode_key_state
-from protocol.ids import AuthorId, LinkId
+from protocol.ids import AuthorId, LinkId, short
 from protocol.inputs import (
     Address,
     CommonsGrant,
@@ -72,6 +72,11 @@ LEAVE_S = 1.0
 KEEP_EVERY_S = 5.0
 KEY_STATES_MAX = 256
 AGENT = "meshnode/0.1.0"
+OVERTAKEN_MAX = 2
+"""So often may a hub meet newer values of its own in one run: a copy that has outlived it and another, on two sides."""
+TWIN = "twin"
+TWIN_TEXT = "runs with this hub's keys: stop one of the two, or all see now the one and now the other"
+FORK_TEXT = "another hub holds a copy of them; stop it, and if it is not yours, rotate your keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,26 @@ class Hub:
     mdns: MdnsHandle | None = None
     recorder: Recorder | None = None
     ready_us: int = 0
+    warnings: dict[str, str] = field(default_factory=dict)
     pen: Pen = field(init=False)
 
     def __post_init__(self) -> None:
         self.pen = Pen(self.driver.feed)
-        self.events.listeners.append(self.pen.observe)
+        self.events.listeners += [self.pen.observe, self._notice]
+
+    def warn(self, kind: str, message: str) -> None:
+        """Something that only the owner can mend: said once, and in the status from now on."""
+        if kind not in self.warnings:
+            self.warnings[kind] = message
+            say(kind, message, level=logging.WARNING)
+
+    def _notice(self, event: Event) -> None:
+        if not isinstance(event, ForkProven):
+            return
+        if event.author == self.opened.identity.author:
+            self.warn("fork", f"two different words were signed in one place with this hub's keys: {FORK_TEXT}")
+        else:
+            say("fork", f"two different words of {short(event.author)} stand in one place", author=event.author.hex())
 
     def told(self, kind: int) -> tuple[EventStatistics, ...]:
         """The durable events of a kind that are stored here."""
@@ -136,6 +156,7 @@ class _Daemon:
         self._nursery = nursery
         self._static = DhKey(entropy(32))
         self._link_count = 0
+        self._overtaken = 0
         self.poller = poller()
         opened = open_identity(state, config, entropy)
         mesh_id = opened.mesh.mesh_id
@@ -170,6 +191,9 @@ class _Daemon:
     # --- persistence --------------------------------------------------------------------------------------------
 
     def _raise_boot(self, boot: int) -> None:
+        self._overtaken += 1
+        if self._overtaken > OVERTAKEN_MAX:
+            self.hub.warn(TWIN, f"newer values of this hub come again and again: it seems that another {TWIN_TEXT}")
         try:
             self._state.next_boot(above=boot - 1)
         except StoreError as fault:
@@ -242,6 +266,8 @@ class _Daemon:
             if isinstance(greeted, Greeted):
                 self._adopt(sock, greeted, address, connect.dial)
                 return
+            if greeted == Reason.HANDSHAKE_TWIN:
+                self.hub.warn(TWIN, f"another hub, at {address[0]}, {TWIN_TEXT}")
             reason, refused_at = greeted, address
         self.hub.driver.feed(DialFailed(connect.dial, reason, refused_at))
 
@@ -335,11 +361,12 @@ class _Daemon:
     async def start(self) -> None:
         """Listen, then tell the Node that it lives, then open every other eye and ear."""
         hub, nursery, config = self.hub, self._nursery, self.hub.config
-        boot = self._state.next_boot()
+        # A copy of the state brings an old count back; the date is above it, and a hub without one adds to its count.
+        boot = self._state.next_boot(above=utc_ms() // 1_000)
         hub.listen = await nursery.start(self._transport.listen, config.listen.host, config.listen.port, self.accept)
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
-        ledger = self._store.take_ledger()
+        ledger = replace(self._store.take_ledger(), fresh=hub.opened.fresh)
         hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger, entropy(16)))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)

@@ -24,11 +24,13 @@ from protocol.identity import (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """``next_key`` is the file that the first run wrote and the person must move away; None once it is gone."""
+    """``next_key`` is the file that the first run wrote and the person must move away; None once it is gone.
+    ``fresh``: the author was made just now, so no copy of it can be anywhere."""
 
     mesh: Mesh
     identity: LocalIdentity
     next_key: Path | None
+    fresh: bool = False
 
 
 def mesh_of(config: HubConfig) -> Mesh:
@@ -76,7 +78,7 @@ def open_identity(state: StateDirectory, config: HubConfig, entropy: Callable[[i
             key_states=(identity.key_state.encoded,),
         )
     )
-    return Opened(mesh, identity, exported)
+    return Opened(mesh, identity, exported, fresh=True)
 
 
 def _next_key_file(state: StateDirectory, identity: LocalIdentity) -> Path:

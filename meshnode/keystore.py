@@ -154,8 +154,8 @@ class StateDirectory:
     def next_boot(self, above: int = 0) -> int:
         """The number of this start: one more than ever before, and more than ``above``; on disk when this returns.
 
-        ``above`` is a higher boot of our own that a peer has shown us, signed (decision 9). Both copies hold the
-        number before it is returned, so losing either never brings an old number back.
+        ``above`` is a higher boot of our own that a peer has shown us, signed (decision 9), or the date. Both copies
+        hold the number before it is returned, so losing either never brings an old number back.
 
         Raises:
             StoreError: no copy can be read but some exist, the counter is used up, or writing failed.

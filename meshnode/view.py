@@ -38,7 +38,7 @@ def status(hub: Hub) -> dict[str, object]:
         },
         "listen": [list(address) for address in hub.addresses],
         "sharing": statistics.sharing,
-        "notices": list(hub.config.notices),
+        "notices": [*hub.config.notices, *hub.warnings.values()],
         "lab": hub.lab is not None,
         "cut": hub.lab is not None and hub.lab.active,
         "crowd": crowd(statistics),
@@ -54,7 +54,7 @@ def status(hub: Hub) -> dict[str, object]:
         "known_peers": statistics.known_peers,
         "coverage": asdict(statistics.coverage),
         "date_known": statistics.date_known,
-        "durable": asdict(statistics.durable),
+        "durable": asdict(statistics.durable) | {"forked": [author.hex() for author in statistics.durable.forked]},
         "store": {"ok": not hub.store.health, "why": hub.store.health},
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "counters": {

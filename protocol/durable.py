@@ -24,6 +24,7 @@ from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, LinkId, MeshId
 from protocol.inputs import PayloadLoaded, Started, Stored, StoreFailed, TimerKey, WriteEvent
 from protocol.ledger import values as ledger_say
+from protocol.ledger.acquaintances import Acquaintances
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.values import LedgerConfig, Standing
 from protocol.limits import CHUNK_BYTES, FLOW_BYTES_MAX, WANTED_AUTHORS_MAX
@@ -69,6 +70,7 @@ class Durable:
         self._flow = outbox.flow
         self._links: dict[AuthorId, LinkId] = {}
         self._touched: dict[AuthorId, None] = {}
+        self.acquaintances = Acquaintances()
         self.ledger = Ledger(
             *(mesh_id, identity, verifier, self._keys.public_key, self._standing, self._room),
             rng.child("ledger"),
@@ -78,7 +80,7 @@ class Durable:
         self.reconciler = Reconciler(identity.author, config.reconcile, rng.child("reconcile"))
 
     def _standing(self, author: AuthorId) -> Standing:
-        return Standing.ADMITTED if self._vectors.keys.get(author) is not None else Standing.UNKNOWN
+        return Standing.ADMITTED if author in self._links or author in self.acquaintances else Standing.UNKNOWN
 
     def _room(self, peer: AuthorId) -> int:
         return self._flow.room(peer) - FLOW_BYTES_MAX // 2  # the other half is for what nobody asked for
@@ -92,7 +94,9 @@ class Durable:
         effects: list[Effect] = []
         for encoded in stored.key_states:
             try:
-                self._keys.keep(self._keys.learn(encoded, None).current.author)
+                author = self._keys.learn(encoded, None).current.author
+                self._keys.keep(author)
+                self.acquaintances.add(author)
             except RemoteProtocolError as fault:
                 effects.append(Drop(None, fault.reason, "stored key state"))
         self._hear(self.ledger.start(stored, started.boot, now), now, effects)
@@ -156,6 +160,7 @@ class Durable:
         for peer, link in current.items():
             if peer not in self._links:
                 self._links[peer] = link
+                self.acquaintances.add(peer)
                 self._hear_trees(self.trees.neighbor_up(peer, now), effects)
                 self._hear(self.ledger.link_up(peer, now), now, effects)
                 self._hear_reconciler(self.reconciler.neighbor_up(peer, now, bridge=peer in healed), now, effects)
@@ -181,6 +186,8 @@ class Durable:
         elif isinstance(message, TreeMessage):
             self._hear_trees(self.trees.receive(peer, message, now), effects)
         elif isinstance(message, EventMessage):
+            if isinstance(message, wire.Event):
+                self.acquaintances.introduce(peer, wire.author_of(message), now)
             self._hear(self.ledger.receive(peer, message, now), now, effects)
         elif isinstance(message, ReconcileMessage):
             self._hear_reconciler(self.reconciler.receive(peer, message, now), now, effects)
@@ -197,6 +204,7 @@ class Durable:
         if digest(event.signed) != message.id or wire.author_of(event) != message.author:
             # Before the ledger is asked: what it then orders must not be lost.
             raise RemoteProtocolError(Reason.GOSSIP_MISMATCH)
+        self.acquaintances.introduce(peer, message.author, now)
         self._hear(self.ledger.receive(peer, event, now), now, effects, (peer, message))
 
     # --- what they ask for ------------------------------------------------------------------------------------------
@@ -230,8 +238,11 @@ class Durable:
                         effects.append(one)
                     else:
                         effects.append(Drop(self._links.get(peer), Reason.PENDING_LIMIT, "chunks"))
-                case ledger_say.Frontier(removed, added):
+                case ledger_say.Frontier(removed, added, gone):
                     self._frontier(removed, added)
+                    for author in gone:
+                        self._vectors.release_keys(author)
+                        self.acquaintances.remove(author)
                 case ledger_say.NeedKeys(peer, author):
                     if peer in self._links:
                         self._vectors.want_keys(self._links[peer], author, now)
@@ -254,9 +265,6 @@ class Durable:
             [Entry(head.author, head.incarnation, head.event) for head in removed],
             [(Entry(head.author, head.incarnation, head.event), self.ledger.is_urgent(head)) for head in added],
         )
-        for author in dict.fromkeys(head.author for head in removed):
-            if not self.ledger.holds(author):
-                self._vectors.release_keys(author)
 
     def _hear_trees(self, told: Sequence[tree.TreesEffect], effects: list[Effect]) -> None:
         for one in told:
@@ -292,6 +300,8 @@ class Durable:
 
     def _ask(self, peer: AuthorId, entries: tuple[Entry, ...], now: Instant, effects: list[Effect]) -> None:
         """``peer`` says that it holds more than we do of these authors."""
+        for entry in entries:
+            self.acquaintances.introduce(peer, entry.author, now)
         heads = (ledger_say.Head(entry.author, entry.incarnation, entry.head) for entry in entries)
         authors = list(dict.fromkeys(head.author for head in heads if self.ledger.wants(head, now)))
         for start in range(0, len(authors), WANTED_AUTHORS_MAX):
@@ -352,4 +362,5 @@ class Durable:
             trees.eager,
             trees.lazy,
             trees.own_trees,
+            self.ledger.forked(),
         )

@@ -89,6 +89,7 @@ class Reason(StrEnum):
     HANDSHAKE_BAD_IDENTITY = "handshake_bad_identity"
     HANDSHAKE_WRONG_IDENTITY = "handshake_wrong_identity"
     HANDSHAKE_SELF = "handshake_self"
+    HANDSHAKE_TWIN = "handshake_twin"
     HANDSHAKE_LOW_ORDER = "handshake_low_order"
     HANDSHAKE_TIMEOUT = "handshake_timeout"
     HANDSHAKE_LIMIT = "handshake_limit"

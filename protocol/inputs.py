@@ -38,12 +38,13 @@ class Reading:
 class StoredLedger:
     """What every ``StoreEvents`` so far has left: all events, in ascending (author, seq), without payloads but those
     that are indexed; all proofs of forks; the key states of the authors. ``restored``: this is a backup, and what came
-    after it is not here."""
+    after it is not here. ``fresh``: this hub's author was made in this very run, so nobody can have signed with it."""
 
     events: tuple[StoredEvent, ...] = ()
     forks: tuple[bytes, ...] = ()
     restored: bool = False
     key_states: tuple[bytes, ...] = ()
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,9 @@ STORE_PEERS_US: Final = 30 * SECOND
 VERIFY_PER_SECOND: Final = 1_000
 """Signatures one link may make us check; 300 authors at 1 Hz need 300."""
 VERIFY_BURST: Final = 1_000
+OVERTAKE_US: Final = 5 * SECOND
+"""Between two boots of our own that we go above: two hubs with one identity would outbid each other at every vector,
+each time with two writes to a memory card."""
 SEND_BYTES_MAX: Final = 24_576
 """Plaintext gathered into one Send: long enough to amortise a system call, short enough for a slow link."""
 

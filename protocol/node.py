@@ -15,7 +15,7 @@ from protocol.clock import MS, SECOND, Instant
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
 from protocol.durable import TIMERS, Durable, DurableConfig
-from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer, StoreBoot
+from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
@@ -144,9 +144,8 @@ class Node:
                 effects += more
                 self._follow(more, effects, now)
         vectors = self._vectors
-        if vectors.boot < self._book.boot_seen < limits.COUNTER_MAX:
-            vectors.boot = self._book.boot_seen + 1
-            effects.append(StoreBoot(vectors.boot))
+        if vectors.boot < self._book.boot_seen:
+            effects += vectors.overtake(self._book.boot_seen, now)
         if self._signed_boot != vectors.boot:
             self._listen(self._addresses)  # we were shown a higher boot of ours and went above it
         while vectors.ready:

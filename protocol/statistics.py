@@ -101,7 +101,8 @@ class DurableStatistics:
     """``events`` of ``authors`` are held; ``waiting`` lack something before them; ``wanted`` payloads are not here,
     ``payload_bytes`` are. ``guarded``: nothing is signed until somebody has shown our own head, or nobody does.
     ``frontier`` counts heads, ``sessions`` reconciliations under way, ``resting`` peers that are not asked for now.
-    ``eager``, ``lazy``: neighbors in the shared tree; ``own_trees`` authors with a tree of their own."""
+    ``eager``, ``lazy``: neighbors in the shared tree; ``own_trees`` authors with a tree of their own.
+    ``forked``: authors with two events in one place of their chain; ``forks`` proofs, also of mended chains."""
 
     authors: int
     events: int
@@ -116,6 +117,7 @@ class DurableStatistics:
     eager: int
     lazy: int
     own_trees: int
+    forked: tuple[AuthorId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

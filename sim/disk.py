@@ -88,13 +88,14 @@ class Disk:
             self._apply(order)
         return undone
 
-    def ledger(self) -> StoredLedger:
-        """What the next run is told."""
+    def ledger(self, *, fresh: bool) -> StoredLedger:
+        """What the next run is told; ``fresh``: it is the author's first."""
         events = []
         for event in sorted(self.events.values(), key=lambda event: (event.author, event.seq, event.id)):
             payload = self.payloads.get(event.id)
             events.append(replace(event, payload=payload if event.indexed else None, held=payload is not None))
-        return StoredLedger(tuple(events), tuple(sorted(self.forks)), self.restored, tuple(self.key_states.values()))
+        key_states = tuple(self.key_states.values())
+        return StoredLedger(tuple(events), tuple(sorted(self.forks)), self.restored, key_states, fresh)
 
     def load(self, asked: LoadPayload) -> PayloadLoaded:
         """Chunks of a payload."""

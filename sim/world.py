@@ -216,7 +216,7 @@ class World:
         host.restart = lambda: self._start(host, rng, node_config, wrap)
         stored = tuple(host.storage.key_states[author] for author in sorted(host.storage.key_states))
         storage, secret = host.storage, life_rng.child("secret").u64().to_bytes(16, "big")
-        ledger = storage.disk.ledger()
+        ledger = storage.disk.ledger(fresh=host.life == 1)
         self.give(host, host.life, Started(storage.boot, stored, (host.address,), storage.peers, ledger, secret))
         known = life_rng.child("date").chance(self.config.dated)
         host.date_error_ms = _drawn(life_rng.child("date error"), self.config.date_error_ms_max) if known else None

@@ -77,6 +77,9 @@ def status_text(status: dict[str, Any]) -> str:
         + ("; asking others for our own last word before anything new is signed" if durable["guarded"] else "")
         + ("" if status["store"]["ok"] else f"; nothing can be stored: {status['store']['why']}")
     )
+    if durable["forked"]:
+        names = ", ".join(author[:10] for author in durable["forked"])
+        lines.append(f"two different words in one place: {names}. More than one hub has signed with these keys")
     refused = ", ".join(f"{reason} {count}" for reason, count in status["counters"]["dropped"].items())
     lines.append(f"refused: {refused or 'nothing'}")
     lines += [f"note: {notice}" for notice in status["notices"]]

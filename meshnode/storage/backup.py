@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -161,7 +162,7 @@ def _manifest(source: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _unpack(source: Path, archive: zipfile.ZipFile, member: str, told: dict[str, object], folder: Path) -> None:
-    if Path(member).name != member:
+    if member == ".." or Path(member).name != member:
         raise ValueError("a member lies in another folder")
     target = folder / member
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out, archive.open(member) as file:
@@ -220,15 +221,21 @@ def _check_identity(mesh_id: MeshId, author: AuthorId, mesh: StoredMesh | None) 
 
 
 def _put(path: Path, target: Path) -> Path | None:
-    """Move a database to its place; where the one that was there is now."""
+    """Move a database to its place; where the one that was there is now.
+
+    That one goes with its log in one piece, unless it is too damaged to be opened; and a log that an interrupted
+    restore has left behind never meets the new database.
+    """
+    there = f"{target.absolute().as_uri()}?mode=rw"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(there, uri=True)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     aside = None
-    if target.exists():
+    suffixes = [suffix for suffix in ("", "-wal", "-shm") if target.with_name(target.name + suffix).exists()]
+    if suffixes:
         numbers = (target.with_name(f"{target.name}.replaced-{number}") for number in range(1, 1 << 20))
-        aside = next(place for place in numbers if not place.exists())
-        for suffix in ("-wal", "-shm", ""):
-            old = target.with_name(target.name + suffix)
-            if old.exists():
-                old.rename(aside.with_name(aside.name + suffix))
+        aside = next(place for place in numbers if not any(place.parent.glob(f"{place.name}*")))
+        for suffix in suffixes:
+            target.with_name(target.name + suffix).rename(aside.with_name(aside.name + suffix))
     path.rename(target)
     sync_directory(target.parent)
     return aside

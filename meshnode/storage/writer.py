@@ -36,6 +36,12 @@ PROBE_S: Final = 2.0
 """How soon a hub sees that space has come back, with nothing to store."""
 BEHIND: Final = "the disk is too slow: too much waits to be written"
 
+WEATHER: Final = (
+    *("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"),
+    *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL"),  # somebody else has the file: a person with `sqlite3`
+)
+"""What SQLite calls faults that pass, or that a person can mend while the hub runs."""
+
 Health: TypeAlias = str
 """Empty if the last attempt was good, else why nothing can be stored now."""
 
@@ -162,7 +168,7 @@ class Writer:
         assert isinstance(job, LoadPayload)
         try:
             return read_chunks(self._connection, job)
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, MemoryError) as fault:
             self._set_health(self._describe(fault))
             return PayloadLoaded(job.peer, job.event, job.first, None, ())
 
@@ -179,7 +185,7 @@ class Writer:
                 connection.execute("INSERT INTO marks VALUES ('probe', 0)")
                 connection.execute("DELETE FROM marks WHERE name = 'probe'")
             connection.execute("COMMIT")
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, MemoryError) as fault:
             with contextlib.suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -192,18 +198,20 @@ class Writer:
             busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             for copy in migration_copies(self._path):
                 remove_database(copy)
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, MemoryError, OSError):
             return
         self._unclean = bool(busy)
 
-    def _describe(self, fault: sqlite3.Error) -> Health:
+    def _describe(self, fault: sqlite3.Error | MemoryError) -> Health:
         name = getattr(fault, "sqlite_errorname", "")
+        if isinstance(fault, MemoryError) or name.startswith("SQLITE_NOMEM"):
+            return "there is no memory to write with"
         if name == "SQLITE_FULL":
             return f"the disk is full: make room where {self._path.parent} is"
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             self._damaged = True
             return f"{self._path.name} is damaged: stop the hub and run `meshnode verify`"
-        if not name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")):
+        if not name.startswith(WEATHER):
             raise fault  # our own mistake
         return f"the disk refuses to write {self._path.name}: {fault} ({name})"
 

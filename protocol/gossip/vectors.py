@@ -72,6 +72,7 @@ class Vectors:
         self._eager: dict[AuthorId, tuple[LinkId, ...]] = {}
         self.ready: dict[LinkId, None] = {}
         self.boot = 0
+        self._overtake_at: Instant = 0
         self.utc_offset_ms: int | None = None
         self.verified = 0
         self._pending_armed = False
@@ -93,8 +94,8 @@ class Vectors:
     def link_up(self, link: LinkId, peer: AuthorId, boot: int, now: Instant) -> None:
         """A link is ready for vectors: everything held is due on it, except the peer's own.
 
-        A peer whose HELLO said a lower ``boot`` than its vector held here has lost its count: it is shown that vector,
-        so that it can go on above it (R40).
+        A peer whose vector held here is of the ``boot`` of its HELLO, or of a higher one, may have lost its count:
+        it is shown that vector, so that it can go on above it (R40).
         """
         lane = self.lanes[link] = Lane(peer, float(self._config.verify_burst), now)
         self._eager.clear()
@@ -104,7 +105,7 @@ class Vectors:
                 lane.keys[known] = state.rotation
         for author in self.shelf.authors():
             held = self.shelf.get(author)
-            if author != peer or (held is not None and held.record.boot > boot):
+            if author != peer or (held is not None and held.record.boot >= boot):
                 lane.dirty[author] = None
         self.ready[link] = None
 
@@ -217,7 +218,7 @@ class Vectors:
                 return [Drop(link, fault.reason)]
             return [Drop(link, fault.reason, str(fault)), Disconnect(link, fault.close_code, fault.reason)]
         if record.author == self._author:
-            return self._own_record(link, record, message)
+            return self._own_record(link, record, message, now)
         if (record.rotation, record.boot, record.seq) <= self.shelf.mark(record.author):
             held = self.shelf.get(record.author)
             if held is not None:
@@ -240,10 +241,7 @@ class Vectors:
             return [Drop(link, Reason.VERIFY_BUDGET)]
         self.verified += 1
         if not self._verify(key, message.signed, message.signature):
-            return [
-                Drop(link, Reason.BAD_SIGNATURE),
-                Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE),
-            ]
+            return [Drop(link, Reason.BAD_SIGNATURE), Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE)]
         author = record.author
         age_us = message.age_ms * MS
         refusal = self._gate("keep", record, record.lease_ms * MS - age_us, own=False)
@@ -273,7 +271,7 @@ class Vectors:
     def _superfluous(self, link: LinkId, lane: Lane, held: Held, now: Instant) -> None:
         """R44: this link brings what another brought already."""
         author = held.record.author
-        if held.source == link:
+        if held.source == link or author == self._author:  # our own comes back to show us how far we were
             return
         lost = held.source is not None and held.source not in self.lanes
         if lost or now - lane.grafted.get(author, _NEVER) < PRUNE_AGAIN_US:
@@ -320,21 +318,24 @@ class Vectors:
             return Reason.LEASE_EXPIRED
         return None
 
-    def _own_record(self, link: LinkId, record: VectorRecord, message: Vector) -> list[Effect]:
+    def _own_record(self, link: LinkId, record: VectorRecord, message: Vector, now: Instant) -> list[Effect]:
         """R40: somebody shows us ourselves; if it is from our future we go on above it."""
         effects: list[Effect] = [Drop(link, Reason.OWN_RECORD)]
         state = self.keys.get(self._author)
-        if state is None or record.rotation != state.rotation or record.boot <= self.boot:
+        made = max((self.boot, 0), self.shelf.mark(self._author)[1:])
+        if state is None or record.rotation != state.rotation or (record.boot, record.seq) <= made:
             return effects
-        if record.boot >= limits.COUNTER_MAX:
-            return effects  # a poisoned maximum is cured by rotation
         if not self._verify(state.key, message.signed, message.signature):
-            return [
-                Drop(link, Reason.BAD_SIGNATURE),
-                Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE),
-            ]
-        self.boot = record.boot + 1
-        return [*effects, StoreBoot(self.boot)]
+            return [Drop(link, Reason.BAD_SIGNATURE), Disconnect(link, CloseCode.SIGNATURE, Reason.BAD_SIGNATURE)]
+        return effects + self.overtake(record.boot, now)
+
+    def overtake(self, boot: int, now: Instant) -> list[Effect]:
+        """R40: go on above a boot of ours that somebody has shown; a poisoned maximum is cured by rotation."""
+        if boot >= limits.COUNTER_MAX or now < self._overtake_at:
+            return []
+        self._overtake_at = now + limits.OVERTAKE_US
+        self.boot = boot + 1
+        return [StoreBoot(self.boot)]
 
     # --- keys ---------------------------------------------------------------------------------------------------
 
@@ -390,12 +391,8 @@ class Vectors:
         for pending, source in waiting:
             if pending.record.rotation <= state.rotation:
                 del self.lanes[source].pending[state.author]
-                aged = (now - pending.got_at) // MS
-                again = Vector(
-                    pending.message.signed,
-                    pending.message.signature,
-                    min(limits.AGE_MS_MAX, pending.message.age_ms + aged),
-                )
+                age_ms = min(limits.AGE_MS_MAX, pending.message.age_ms + (now - pending.got_at) // MS)
+                again = Vector(pending.message.signed, pending.message.signature, age_ms)
                 effects.extend(self.receive(source, again, now))
         return effects
 

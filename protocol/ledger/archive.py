@@ -291,6 +291,7 @@ class Archive:
         self.news.clear()
         removed: list[Head] = []
         added: list[Head] = []
+        gone: list[AuthorId] = []
         for author in self._dirty:
             chain = self.chains.get(author)
             heads = () if chain is None else chain.frontier()
@@ -303,9 +304,10 @@ class Archive:
                 self._frontier.pop(author, None)
             if chain is not None and not chain.entries:
                 del self.chains[author]
+                gone.append(author)
         self._dirty.clear()
-        if removed or added:
-            effects.append(Frontier(tuple(removed), tuple(added)))
+        if removed or added or gone:
+            effects.append(Frontier(tuple(removed), tuple(added), tuple(gone)))
         return effects
 
     def order_own(self, written: Iterable[tuple[EventRecord, Payload | None]]) -> StoreEvents:
@@ -328,6 +330,8 @@ class Archive:
             return None
         for name, stored in batch.added.items():
             entry = self.entry(name)
+            if entry is None and stored.author != self._own:
+                self.batch.forget[name] = None  # an earlier batch has failed meanwhile, and with it what this follows
             if entry is not None and not entry.stored:
                 self.chains[stored.author].stored(name)
                 self._dirty[stored.author] = None

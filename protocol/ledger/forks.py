@@ -35,6 +35,10 @@ class ForkBook:
     def __len__(self) -> int:
         return len(self._proofs)
 
+    def authors(self) -> list[AuthorId]:
+        """Against whom there is a proof, in ascending order."""
+        return sorted(self._proofs)
+
     def get(self, author: AuthorId) -> Fork | None:
         """The proof against ``author``, if there is one."""
         found = self._proofs.get(author)

@@ -26,7 +26,7 @@ class Guard:
         self._later = False
 
     def start(self, now: Instant, *, fresh: bool, restored: bool) -> None:
-        """A run begins. ``fresh``: this author has never been here before; ``restored``: the store says so itself."""
+        """A run begins. ``fresh``: this author was never anywhere before; ``restored``: the store says so."""
         self._until = now + self._config.guard_us
         self._later = restored
         if fresh:

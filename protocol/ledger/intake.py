@@ -16,6 +16,7 @@ from protocol.ledger.archive import Archive, base_of
 from protocol.ledger.chain import Place
 from protocol.ledger.forks import ForkBook
 from protocol.ledger.quotas import Quotas
+from protocol.ledger.serving import Bucket
 from protocol.ledger.values import KeyOf, LedgerConfig, LedgerEffect, NeedKeys, Refused, Say, Spread
 from protocol.ledger.waiting import Waiter, WaitingRoom
 from protocol.wire.events import (
@@ -65,6 +66,7 @@ class Intake:
         self.arrived: list[EventId] = []
         """Events of our own that others brought back."""
         self._asked: dict[AuthorId, Instant] = {}
+        self._checks: dict[AuthorId, Bucket] = {}
 
     # --- checking ---------------------------------------------------------------------------------------------------
 
@@ -86,6 +88,16 @@ class Intake:
 
     def _key(self, event: EventRecord) -> bytes | None:
         return self._keys(event.author, event.rotation)
+
+    def _may_check(self, peer: AuthorId, count: int, now: Instant) -> bool:
+        """Take so many signature checks from the budget of ``peer``; False, and a refusal, if it has not got them."""
+        bucket = self._checks.get(peer)
+        if bucket is None:
+            bucket = self._checks[peer] = Bucket(self._config.checks_per_second, self._config.checks_burst)
+        if bucket.take(count, now):
+            return True
+        self._out.append(Refused(peer, Reason.VERIFY_BUDGET))
+        return False
 
     def _check(self, event: EventRecord) -> None:
         key = self._key(event)
@@ -119,6 +131,8 @@ class Intake:
             else:
                 self._out.append(Refused(peer, Reason.UNKNOWN_AUTHOR))
             return None
+        if not self._may_check(peer, 1, now):
+            return None
         self._check(event)
         self._settle(Waiter(event, payload, peer, now, verified=True), now)
         return event
@@ -128,6 +142,8 @@ class Intake:
         for waiter in self.waiting.of(author, lambda waiter: not waiter.verified):
             if self._key(waiter.event) is None:
                 self.waiting.add(waiter)
+                continue
+            if not self._may_check(waiter.peer, 1, now):
                 continue
             try:
                 self._check(waiter.event)
@@ -140,6 +156,7 @@ class Intake:
     def expire(self, now: Instant) -> None:
         """Nothing waits for ever."""
         self._asked = {author: at for author, at in self._asked.items() if now - at < self._config.ask_us}
+        self._checks = {peer: bucket for peer, bucket in self._checks.items() if not bucket.is_full(now)}
         for waiter in self.waiting.expire(now):
             self._out.append(Refused(waiter.peer, Reason.PENDING_LIMIT, "what it waited for did not come"))
 
@@ -207,7 +224,7 @@ class Intake:
 
     # --- forks ------------------------------------------------------------------------------------------------------
 
-    def fork(self, peer: AuthorId, message: Fork) -> None:
+    def fork(self, peer: AuthorId, message: Fork, now: Instant) -> None:
         """Take a proof.
 
         Raises:
@@ -220,6 +237,8 @@ class Intake:
             return
         if self.forks.get(one.author) == message:  # shown again: nothing to verify
             self._out.append(Refused(peer, Reason.DUPLICATE, "fork"))
+            return
+        if not self._may_check(peer, 2, now):
             return
         author, fork = self.forks.told(message)
         if fork is None:

@@ -93,7 +93,7 @@ class Ledger:
     # --- what happens here ------------------------------------------------------------------------------------------
 
     def start(self, stored: StoredLedger, boot: int, now: Instant) -> list[LedgerEffect]:
-        """The first call of a run. An author's very first boot signs at once; any other asks for its own head first."""
+        """The first call of a run. An author made in this run signs at once; any other asks for its own head first."""
         for event, payload, held in restore(
             stored.events, lambda signed, sig: decode_event(self._mesh_id, signed, sig)
         ):
@@ -104,7 +104,7 @@ class Ledger:
             except RemoteProtocolError as fault:
                 self._out.append(Refused(None, fault.reason, "stored proof of a fork"))
         self._pen.boot = boot
-        fresh = boot == 1 and not stored.restored and not self._archive.chain(self._own).entries
+        fresh = stored.fresh and not stored.restored and not self._archive.chain(self._own).entries
         self._guard.start(now, fresh=fresh, restored=stored.restored)
         self._rescan_at = now + MINUTE
         return self._done(now)
@@ -226,7 +226,7 @@ class Ledger:
             case wire.Chunk():
                 self._chunk(peer, message, now)
             case wire.Fork():
-                self._intake.fork(peer, message)
+                self._intake.fork(peer, message, now)
             case _:
                 assert_never(message)
         return self._done(now)
@@ -418,6 +418,10 @@ class Ledger:
     def has_forked(self, author: AuthorId) -> bool:
         """Whether there is a proof, and the author has not yet brought its branches together again."""
         return self._intake.forks.get(author) is not None and len(self._archive.chain(author).heads()) != 1
+
+    def forked(self) -> tuple[AuthorId, ...]:
+        """All of whom :meth:`has_forked` is true, in ascending order."""
+        return tuple(author for author in self._intake.forks.authors() if self.has_forked(author))
 
     def statistics(self) -> LedgerStatistics:
         """The picture for status and tests."""

@@ -38,6 +38,10 @@ class Bucket:
         self.tokens -= count * SECOND
         return True
 
+    def is_full(self, now: Instant) -> bool:
+        """Whether it holds no less than a new one."""
+        return self.tokens + (now - self.at) * self.rate >= self.burst * SECOND
+
 
 @dataclass(slots=True)  # state: changes in place
 class _Guest:

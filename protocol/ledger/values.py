@@ -16,6 +16,7 @@ from protocol.effects import LedgerNews, LoadPayload, SetTimer, StoreEvents
 from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import TimerKey
+from protocol.limits import VERIFY_PER_SECOND
 from protocol.wire.events import Event, EventMessage, EventRecord
 
 TIMER: Final[TimerKey] = ("ledger",)
@@ -88,6 +89,8 @@ class LedgerConfig:
     ``serving_max``: events that are queued for one peer on its request (1..65,536).
     ``serving_us``: time between two bundles of them (1 ms..1 s). ``serving_bytes``: size of one (1..60 KiB).
     ``pace_max``: chunks of payload given to one peer in a second (1..1,024).
+    ``checks_burst``: signatures of events that one peer may make us check at once (1..65,536): a whole answer of a peer
+    after a heal. ``checks_per_second``: and so many afterwards (1..65,536): 5 % of a core; what is refused comes again.
     ``chain_forks_max``: proofs kept, one an author (1..65,536).
     """
 
@@ -109,6 +112,8 @@ class LedgerConfig:
     serving_us: Duration = 20_000
     serving_bytes: int = 16 * KIB
     pace_max: int = 128
+    checks_burst: int = 4_096
+    checks_per_second: int = VERIFY_PER_SECOND
     chain_forks_max: int = 1_024
     quotas: Mapping[Standing, Quota] = field(default_factory=lambda: QUOTAS)
 
@@ -151,10 +156,12 @@ class Spread:
 @final
 @dataclass(slots=True)  # not frozen: a hot one
 class Frontier:
-    """The frontier has changed; ``removed`` is never larger than what was added before."""
+    """The frontier has changed; ``removed`` is never larger than what was added before. ``gone``: authors of whom
+    nothing is held any more."""
 
     removed: tuple[Head, ...]
     added: tuple[Head, ...]
+    gone: tuple[AuthorId, ...] = ()
 
 
 @final

@@ -175,7 +175,8 @@ class Handshake:
         if not verify(peer.key, _to_sign(role, received.bound_hash, self._noise.remote_static), signature):
             raise HandshakeError(Reason.HANDSHAKE_BAD_IDENTITY, "the proof's signature")
         if peer.author == self._identity.author:
-            raise HandshakeError(Reason.HANDSHAKE_SELF, "a link to our own author")
+            # Not we ourselves: our own static key would have ended the handshake before.
+            raise HandshakeError(Reason.HANDSHAKE_TWIN, "another hub that holds our keys")
         if self._expected is not None and peer.author != self._expected:
             raise HandshakeError(Reason.HANDSHAKE_WRONG_IDENTITY, "not the author that was dialled")
         return peer

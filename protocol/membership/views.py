@@ -259,7 +259,7 @@ class Views:
             return []
         target.dial = None
         target.failures += 1
-        if reason in (Reason.HANDSHAKE_SELF, Reason.HANDSHAKE_WRONG_IDENTITY):
+        if reason in (Reason.HANDSHAKE_SELF, Reason.HANDSHAKE_TWIN, Reason.HANDSHAKE_WRONG_IDENTITY):
             # We live there, or somebody else does now; discovery and PEERS may name another address.
             wrong = target.addresses if address is None else (address,)
             if reason == Reason.HANDSHAKE_SELF and len(wrong) == 1 and len(self._own) < limits.CANDIDATES_MAX:

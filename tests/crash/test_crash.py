@@ -11,7 +11,7 @@ import pytest
 
 from meshnode.storage.database import open_database
 from protocol.rng import Rng
-from tests.crash import faults, kills, power, vfs
+from tests.crash import erasure, faults, kills, power, vfs
 from tests.crash.__main__ import MEMORY
 from tests.crash.script import MESH, Stage, make_script
 from tests.crash.vfs import Fault, Sync, Trace, Write, recorded
@@ -108,3 +108,12 @@ def test_the_recorder_is_gone_when_its_block_ends(memory: Path) -> None:
     open_database(memory / "y.db", MESH).close()
     assert before > 0
     assert len(trace.operations) == before
+
+
+async def test_what_four_hubs_take_back_is_in_no_file_and_no_backup(tmp_path: Path) -> None:
+    tally = erasure.Tally()
+    await erasure.perform(10, 20, tmp_path, tally)
+    assert tally.readable_before == 40
+    assert (tally.readable_running, tally.readable_in_backups, tally.readable_stopped) == (0, 0, 0)
+    assert tally.faults == []
+    assert tally.events_verified >= 4 * 13

@@ -125,13 +125,14 @@ async def test_a_hub_leaves_on_a_signal_with_status_0(tmp_path: Path, number: si
 
 async def test_a_hub_that_was_killed_leaves_a_socket_that_answers_nobody(tmp_path: Path) -> None:
     async with running(tmp_path, "one", "--mesh", mesh_name(), *LOCAL) as one:
+        before = await one.status()
         await one.kill()
         assert (one.state / "control.sock").exists()
         ended = await meshnode(tmp_path, "status", "--state-dir", str(one.state))
         assert ended.code == NOT_RUNNING
         is_one_clear_line(ended, "no hub is running", str(one.state))
     async with running(tmp_path, "one", "--mesh", mesh_name(), *LOCAL) as again:
-        assert (await again.status())["boot"] == 2
+        assert (await again.status())["boot"] > before["boot"]
 
 
 async def test_watch_ends_quietly_when_it_is_interrupted_or_nobody_reads_on(tmp_path: Path) -> None:

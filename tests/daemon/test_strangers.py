@@ -212,7 +212,7 @@ def impostors(mesh: Mesh, victim: LocalIdentity) -> dict[str, tuple[LocalIdentit
         "with the key state of somebody else": (claims(mesh, an_identity(mesh).key_state.encoded), bad),
         "with a key state of another mesh": (LocalIdentity(elsewhere.key_state, elsewhere.sign), bad),
         "with a key state that is no key state": (claims(mesh, b"\xc0"), bad),
-        "with our own identity": (victim, Reason.HANDSHAKE_SELF),
+        "with our own identity": (victim, Reason.HANDSHAKE_TWIN),
     }
 
 
@@ -228,7 +228,7 @@ async def test_an_impostor_who_calls_is_refused_before_any_application_byte(tmp_
         stream = await connect(hub.address)
         async with stream:
             # The caller has the hub's proof before the hub has the caller's, so its own half succeeds.
-            if reason is Reason.HANDSHAKE_SELF:
+            if reason is Reason.HANDSHAKE_TWIN:
                 with pytest.raises(HandshakeError):
                     await shake(stream, mesh, identity)
                 await stream.send_eof()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from protocol.errors import DecodeError
 from protocol.rng import Rng
 from protocol.wire.messages import decode_frame, encode_frame
+from tests.fuzz import flood
 from tests.fuzz.__main__ import main
 from tests.fuzz.mutate import corpus, mutate
 from tests.fuzz.targets import TARGETS, Failed, round_of
@@ -59,3 +62,8 @@ def test_the_command_stops_after_its_rounds_and_says_what_it_did(capsys: pytest.
         "good: 40 rounds of values, 10 rounds of frames, 0 rounds of records, 0 rounds of key_states, "
         "0 rounds of streams, 0 rounds of nodes, 0 rounds of reconciling\n"
     )
+
+
+def test_a_short_flood_of_invented_authors_meets_its_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    assert flood.main(["--authors", "100", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["met"]

@@ -26,7 +26,7 @@ from tests.lab import words
 from tests.lab.campaign import CUT_S, FOUL, PARTS, TALKED, NotReady, Run, measure
 from tests.lab.netns import why_no_weather, why_not
 
-RUNS: Final = {"cut": 5, "loss": 20, "address": 5, "kill": 5, "clone": 5}
+RUNS: Final = {"cut": 5, "loss": 20, "address": 5, "kill": 5, "clone": 5, "twins": 5}
 """Unless ``--runs`` says otherwise."""
 WHOLE_S: Final = 5.0
 FRESH_S: Final = 4.0
@@ -46,26 +46,36 @@ def bars_of(part: str, runs: Sequence[Run], *, told: bool) -> list[Bar]:
     """What the runs of one part must show."""
     foul = part in FOUL
     name = f"{part}, p95 of {len(runs)}" if len(runs) > 1 else part
+    if part == "twins":
+        return [
+            Bar(f"{name}: the proof on all others after", p95([run.proven_s for run in runs]), EVENTS_S, "s"),
+            Bar(f"{name}: both owners told after", p95([run.owner_told_s for run in runs]), EVENTS_S, "s"),
+            *_never(part, runs),
+        ]
     whole = [run.whole_s for run in runs]
     bars = [Bar(f"{name}: overlay whole after", p95(whole), FOUL_WHOLE_S if foul else WHOLE_S, "s")]
     if not foul:
         bars.append(Bar(f"{name}: every value fresh after", p95([run.fresh_s for run in runs]), FRESH_S, "s"))
-    if told and part in TALKED:
+    if told and part in TALKED | {"clone"}:
         events = [run.events_s for run in runs]
         bars.append(Bar(f"{name}: every event everywhere after", p95(events), FOUL_EVENTS_S if foul else EVENTS_S, "s"))
         bars.append(Bar(f"{part}: events lost", float(sum(run.events_lost for run in runs)), 0.0, "events"))
-    bars.append(Bar(f"{part}: values that went back", float(sum(run.went_back for run in runs)), 0.0, "values"))
-    bars.append(Bar(f"{part}: hubs restarted", float(sum(run.restarted for run in runs)), 0.0, "hubs"))
-    bars.append(Bar(f"{part}: errors in logs", float(sum(run.faults for run in runs)), 0.0, "lines"))
-    return bars
+    return bars + _never(part, runs)
+
+
+def _never(part: str, runs: Sequence[Run]) -> list[Bar]:
+    """What no trouble may cause."""
+    return [
+        Bar(f"{part}: values that went back", float(sum(run.went_back for run in runs)), 0.0, "values"),
+        Bar(f"{part}: forks laid to the innocent", float(sum(run.forks for run in runs)), 0.0, "forks"),
+        Bar(f"{part}: hubs restarted", float(sum(run.restarted for run in runs)), 0.0, "hubs"),
+        Bar(f"{part}: errors in logs", float(sum(run.faults for run in runs)), 0.0, "lines"),
+    ]
 
 
 def unmeasured_of(parts: Sequence[str], *, told: bool) -> list[str]:
     """What these parts are meant to show and this build cannot."""
-    lacking = [] if told or not TALKED & {*parts} else [f"events: this build has no verb {words.VERB!r}"]
-    if "clone" in parts:
-        lacking.append("clone: two at a time, and the proof of it, need a verb that shows proofs")
-    return lacking
+    return [] if told or not TALKED & {*parts} else [f"events: this build has no verb {words.VERB!r}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +141,8 @@ def line(run: Run) -> str:
     def said(seconds: float | None) -> str:
         return "never" if seconds is None else f"{seconds:.1f} s"
 
+    if run.part == "twins":
+        return f"twins {run.seed}: proven after {said(run.proven_s)}, owners told after {said(run.owner_told_s)}"
     return (
         f"{run.part} {run.seed}: whole after {said(run.whole_s)}, fresh after {said(run.fresh_s)}, "
         f"all pairs linked after {said(run.complete_s)}; load {run.load:.1f}"

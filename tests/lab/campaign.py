@@ -45,7 +45,8 @@ WEATHER = Weather(latency_ms=100, jitter_ms=40)
 
 @dataclass(slots=True)
 class Run:
-    """One run's figures, in seconds from when the path was back; ``noticed_s`` from the cut."""
+    """One run's figures, in seconds from when the path was back; ``noticed_s`` from the cut. ``forks`` counts (hub,
+    author) pairs for which a hub says that the author's chain has forked, twins excepted."""
 
     part: str
     seed: int
@@ -55,6 +56,9 @@ class Run:
     events_s: float | None = None
     events_told: int = 0
     events_lost: int = 0
+    proven_s: float | None = None
+    owner_told_s: float | None = None
+    forks: int = 0
     noticed_s: float | None = None
     went_back: int = 0
     restarted: int = 0
@@ -71,6 +75,7 @@ class Witness:
     """Looks at a stage again and again and counts what must never happen."""
 
     stage: Stage
+    told: list[str] = field(default_factory=list)
     went_back: int = 0
     _shown: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
@@ -114,23 +119,23 @@ async def one_run(folder: Path, run: Run, trouble: Trouble, *, hubs: int, foul: 
             if group.split(AssertionError)[1] is not None:
                 raise
             raise NotReady(f"{run.part}: {group.exceptions[0]}") from group
-        witness = Witness(stage)
+        told: list[str] = []
+        witness = Witness(stage, told)
         if await witness.until(lambda now: is_complete(now) and is_whole(now), START_S) is None:
             raise NotReady(f"{run.part}: not linked within {START_S:.0f} s: {(await stage.look())[0]}")
         started = {hub.pid: hub for hub in stage.hubs}
-        told: list[str] = []
         async with trio.open_nursery() as nursery:
-            if listen:
+            if listen and run.part in TALKED:
                 nursery.start_soon(words.tell_all, stage, told, 2 * words.TOLD_PER_SIDE)
             back = await trouble(witness, run)
-        await recover(witness, run, back, told)
+        await (prove if run.part == "twins" else recover)(witness, run, back)
         run.went_back = witness.went_back
-        run.restarted = sum(hub.process.returncode is not None for hub in started.values()) - (run.part in AWAY)
+        run.restarted = sum(hub.process.returncode is not None for hub in started.values()) - AWAY.get(run.part, 0)
         run.faults = sum(faults_of(hub) for hub in stage.hubs)
     return run
 
 
-async def recover(witness: Witness, run: Run, back: float, told: list[str]) -> None:
+async def recover(witness: Witness, run: Run, back: float) -> None:
     """Watch until everything is as it should be, then for a little longer."""
     marks = own_marks(await witness.look())
 
@@ -150,16 +155,33 @@ async def recover(witness: Witness, run: Run, back: float, told: list[str]) -> N
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(links)
-        if told:
-            nursery.start_soon(events, witness.stage, run, back, told)
+        if witness.told:
+            nursery.start_soon(events, witness.stage, run, back, witness.told)
     end = trio.current_time() + SETTLED_S
     while trio.current_time() < end:
-        await witness.look()
+        run.forks = sum(len(status["durable"]["forked"]) for status in await witness.look())
+        await trio.sleep(LOOK_S)
+
+
+async def prove(witness: Witness, run: Run, back: float) -> None:
+    """Watch until every honest hub holds the proof against the twins' author, and one of their owners has been told."""
+    author = witness.stage.hubs[-1].author
+    while None in (run.proven_s, run.owner_told_s) and trio.current_time() - back < LIMIT_S:
+        statuses = await witness.stage.look()  # what is shown of the twins goes back and forth, and may
+        honest = [status for status in statuses if status["author"] != author]
+        since = round(trio.current_time() - back, 3)
+        if run.proven_s is None and all(status["durable"]["forked"] == [author] for status in honest):
+            run.proven_s = since
+        if run.owner_told_s is None and all(status["notices"] for status in statuses if status["author"] == author):
+            run.owner_told_s = since
+        run.forks = sum(other != author for status in statuses for other in status["durable"]["forked"])
         await trio.sleep(LOOK_S)
 
 
 async def events(stage: Stage, run: Run, back: float, told: list[str]) -> None:
     """Watch until every hub holds all that was told."""
+    if run.part == "clone":
+        await words.say(stage, -1, "told after the return", told)
     run.events_told = len(told)
     while trio.current_time() - back < LIMIT_S:
         run.events_lost = await words.missing(stage, told)
@@ -229,10 +251,12 @@ async def clone(witness: Witness, run: Run) -> float:
     """The last hub is stopped and comes back from a copy of its state that it has outlived."""
     stage = witness.stage
     room, copy = stage.rooms[-1], stage.folder / "copy"
+    await words.say(stage, -1, "told before the copy", witness.told)
     lost = stage.hubs.pop()
     await lost.stop()
     shutil.copytree(lost.state, copy, ignore=shutil.ignore_patterns("*.sock"))
     stage.hubs.append(await stage.play(room))
+    await words.say(stage, -1, "told in the life that is lost", witness.told)
     await watch_for(witness, OUTLIVED_S)
     await stage.hubs.pop().stop()
     shutil.rmtree(lost.state)
@@ -241,11 +265,30 @@ async def clone(witness: Witness, run: Run) -> float:
     return trio.current_time()
 
 
-PARTS = ("cut", "loss", "address", "kill", "clone")
+async def twins(witness: Witness, run: Run) -> float:
+    """The last hub is copied, runs twice, in its own room and in its neighbor's, and a word is told in each."""
+    stage = witness.stage
+    await words.say(stage, -1, "told by the one there was", witness.told)
+    one, gives_way = stage.hubs.pop(), stage.hubs.pop()
+    await one.stop()
+    await gives_way.stop()
+    shutil.rmtree(gives_way.state)
+    shutil.copytree(one.state, gives_way.state, ignore=shutil.ignore_patterns("*.sock"))
+    stage.hubs += [await stage.play(room) for room in stage.rooms[-2:]]
+    async with trio.open_nursery() as nursery:
+        for hub in stage.hubs[-2:]:
+            nursery.start_soon(hub.until, lambda status: not status["durable"]["guarded"], START_S, "its own last word")
+    async with trio.open_nursery() as nursery:
+        for index in (-2, -1):
+            nursery.start_soon(words.say, stage, index, f"told by twin {-index}", witness.told)
+    return trio.current_time()
 
 
-AWAY = frozenset({"kill", "clone"})
-"""Parts in which one hub is ended on purpose."""
+PARTS = ("cut", "loss", "address", "kill", "clone", "twins")
+
+
+AWAY = {"kill": 1, "clone": 1, "twins": 2}
+"""Parts in which hubs are ended on purpose, and of how many that were there at the beginning."""
 FOUL = frozenset({"loss"})
 """Parts with loss and latency on every cable from the first frame on."""
 TALKED = frozenset({"cut", "loss"})
@@ -254,6 +297,5 @@ TALKED = frozenset({"cut", "loss"})
 
 async def measure(part: str, folder: Path, seed: int, cut_s: float = CUT_S, *, listen: bool) -> Run:
     """One run of one part of the campaign."""
-    trouble = {"address": address, "kill": kill, "clone": clone}.get(part) or cut(cut_s)
-    foul, told = part in FOUL, listen and part in TALKED
-    return await one_run(folder, Run(part, seed), trouble, hubs=HUBS, foul=foul, listen=told)
+    trouble = {"address": address, "kill": kill, "clone": clone, "twins": twins}.get(part) or cut(cut_s)
+    return await one_run(folder, Run(part, seed), trouble, hubs=HUBS, foul=part in FOUL, listen=listen)

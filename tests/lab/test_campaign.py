@@ -78,7 +78,9 @@ def test_the_crowd_is_fresh_when_every_hub_shows_news_of_every_author() -> None:
 
 def good(part: str, whole_s: float | None = 1.0) -> Run:
     """A run without a fault."""
-    return Run(part, 1, whole_s=whole_s, fresh_s=2.0, complete_s=3.0, events_s=4.0, events_told=200)
+    run = Run(part, 1, whole_s=whole_s, fresh_s=2.0, complete_s=3.0, events_s=4.0, events_told=200)
+    run.proven_s, run.owner_told_s = 2.0, 3.0
+    return run
 
 
 def test_runs_without_a_fault_meet_their_bars() -> None:
@@ -101,6 +103,13 @@ def test_runs_without_a_fault_meet_their_bars() -> None:
 )
 def test_one_thing_that_is_wrong_misses_a_bar(run: Run) -> None:
     assert not all_met(bars_of("cut", [run], told=True))
+
+
+def test_an_accusation_misses_a_bar_unless_it_is_the_twins_own() -> None:
+    accused = good("clone")
+    accused.forks = 1
+    assert not all_met(bars_of("clone", [accused], told=True))
+    assert not all_met(bars_of("twins", [Run("twins", 1, owner_told_s=1.0)], told=True))
 
 
 def test_one_of_twenty_foul_runs_may_be_late_and_none_may_never_arrive() -> None:

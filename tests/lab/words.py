@@ -54,6 +54,12 @@ async def command(stage: Stage, room: str, hub: Running, *arguments: str) -> str
     return done.stdout.decode()
 
 
+async def say(stage: Stage, index: int, text: str, told: list[str]) -> None:
+    """Tell one text through the hub of that index; it is in ``told`` once that hub has acknowledged it."""
+    await command(stage, stage.rooms[index], stage.hubs[index], *tell(text))
+    told.append(text)
+
+
 async def tell_all(stage: Stage, told: list[str], count: int) -> None:
     """Tell ``count`` texts through every hub in turn; each is in ``told`` as soon as its hub has acknowledged it."""
     limit = trio.CapacityLimiter(AT_ONCE)

@@ -296,7 +296,7 @@ class Core(Probes):
     def _on_own(self, vector: Vector, message: VectorMessage) -> None:
         """R40: a copy of us has been further than we are."""
         own = self.keys[self.identity.author]
-        further = vector.boot > self.boot and vector.rotation == own.rotation
+        further = (vector.boot, vector.seq) > (self.boot, self.seq) and vector.rotation == own.rotation
         if further and verify(own.key, message.signed, message.signature):
             self.boot = vector.boot + 1
 

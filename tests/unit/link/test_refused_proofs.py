@@ -238,7 +238,7 @@ def test_our_own_author_is_refused_by_an(initiator: bool, expected: bool) -> Non
     """A clone of this hub, or this hub after a restart, with another static key."""
     own = INITIATOR if initiator else RESPONDER
     victim = hub(initiator=initiator, expected=own.author if expected else None)
-    assert_refuses(victim, proven(victim, initiator, proof_by(own)), Reason.HANDSHAKE_SELF)
+    assert_refuses(victim, proven(victim, initiator, proof_by(own)), Reason.HANDSHAKE_TWIN)
 
 
 @pytest.mark.parametrize("initiator", [True, False], ids=["initiator", "responder"])

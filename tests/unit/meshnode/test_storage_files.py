@@ -193,6 +193,49 @@ def test_a_file_that_is_no_backup_is_refused(home: Home, tmp_path: Path, content
         restore_backup(home.path, tmp_path / "x")
 
 
+@pytest.mark.parametrize("name", ["..", ".", "/x", "../x", "a/b"])
+def test_a_member_that_would_lie_elsewhere_is_refused(home: Home, tmp_path: Path, name: str) -> None:
+    make_backup(home.path, tmp_path / "backup")
+    with zipfile.ZipFile(tmp_path / "backup") as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    manifest["members"] = {name: {"bytes": 0, "blake2b": ""}}
+    with zipfile.ZipFile(tmp_path / "evil", "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr(name, b"")
+    with pytest.raises(StoreError, match="not a whole backup"):
+        restore_backup(home.path, tmp_path / "evil")
+
+
+def test_a_log_that_an_interrupted_restore_left_never_meets_the_restored_database(home: Home, tmp_path: Path) -> None:
+    make_backup(home.path, tmp_path / "backup")
+    told = home.ledger()
+    log = home.database.with_name(f"{home.database.name}-wal")
+    with contextlib.closing(open_database(home.database, MESH)) as connection:
+        connection.execute("INSERT INTO forks VALUES (x'01')")
+        left = log.read_bytes()
+        assert left
+    home.database.unlink()
+    log.write_bytes(left)
+    log.chmod(0o600)
+    (aside,) = restore_backup(home.path, tmp_path / "backup")
+    assert home.ledger().events == told.events
+    assert home.ledger().forks == told.forks
+    assert aside.with_name(f"{aside.name}-wal").read_bytes() == left
+
+
+def test_what_a_restore_replaces_is_one_file_with_all_that_was_in_its_log(home: Home, tmp_path: Path) -> None:
+    make_backup(home.path, tmp_path / "backup")
+    with contextlib.closing(open_database(home.database, MESH)) as connection:
+        connection.execute("INSERT INTO forks VALUES (x'01')")
+        kept = {suffix: home.database.with_name(home.database.name + suffix).read_bytes() for suffix in ("", "-wal")}
+    for suffix, content in kept.items():  # as a crash leaves them
+        home.database.with_name(home.database.name + suffix).write_bytes(content)
+    (aside,) = restore_backup(home.path, tmp_path / "backup")
+    assert not aside.with_name(f"{aside.name}-wal").exists()
+    with contextlib.closing(open_database(aside, MESH)) as connection:
+        assert b"\x01" in read_ledger(connection).forks
+
+
 def test_a_backup_never_replaces_a_file(home: Home, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
     with pytest.raises(StoreError, match="exists"):

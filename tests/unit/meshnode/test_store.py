@@ -224,6 +224,55 @@ def test_too_much_waiting_is_refused_in_its_turn(tmp_path: Path) -> None:
     assert answers == [Stored(1), StoreFailed(2, "the disk is too slow: too much waits to be written"), Stored(3)]
 
 
+def named(name: str) -> sqlite3.Error:
+    """A fault as SQLite raises it."""
+    fault = sqlite3.OperationalError("no such luck")
+    fault.sqlite_errorname = name
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (MemoryError(), "no memory"),
+        (named("SQLITE_NOMEM"), "no memory"),
+        (named("SQLITE_LOCKED_SHAREDCACHE"), "refuses to write"),
+        (named("SQLITE_PERM"), "refuses to write"),
+    ],
+)
+def test_what_passes_is_weather_and_never_ends_the_thread(tmp_path: Path, fault: Exception, said: str) -> None:
+    answers: list[LedgerInput] = []
+    with contextlib.closing(open_database(tmp_path / "x.db", MESH)) as connection:
+        broken = Broken(connection, fault)
+        writer = Writer(tmp_path / "x.db", broken, soon=lambda act: act(), answer=answers.extend)  # type: ignore[arg-type]
+        for ticket in (1, 2):
+            writer.submit(Batch(StoreEvents(ticket)))
+            writer.stop()
+            writer._answer = answers.extend
+            writer.work()
+    (failed, stored) = answers
+    assert isinstance(failed, StoreFailed)
+    assert said in failed.reason
+    assert stored == Stored(2)
+
+
+class Broken:
+    """A connection on which the first statement fails."""
+
+    def __init__(self, connection: sqlite3.Connection, fault: Exception) -> None:
+        self._connection = connection
+        self._fault: Exception | None = fault
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, *arguments: object) -> object:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+        return self._connection.execute(*arguments)  # type: ignore[arg-type]
+
+
 # --- the file -------------------------------------------------------------------------------------------------------
 
 

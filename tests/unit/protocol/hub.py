@@ -27,6 +27,7 @@ from protocol.inputs import (
     Reading,
     SetGrant,
     Started,
+    StoredLedger,
     TimerFired,
 )
 from protocol.limits import SPACING_US
@@ -70,7 +71,7 @@ class Hub:
         self.busy: dict[LinkId, None] = {}
         self.open: dict[LinkId, None] = {}
         self.outbox: dict[LinkId, list[Message]] = {}
-        self.act(started if started is not None else Started(1))
+        self.act(started if started is not None else Started(1, ledger=StoredLedger(fresh=True)))
 
     # --- what is told -------------------------------------------------------------------------------------------
 

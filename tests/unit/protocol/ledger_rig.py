@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from protocol.clock import SECOND
-from protocol.crypto import verify
+from protocol.crypto import Verifier, verify
 from protocol.effects import LoadPayload, SetTimer, StoreEvents
 from protocol.errors import Reason
 from protocol.identity import LocalIdentity
@@ -60,7 +60,7 @@ class Disk:
             self.events.pop(name, None)
         self.forks |= dict.fromkeys(order.forks)
 
-    def read_back(self, *, restored: bool = False) -> StoredLedger:
+    def read_back(self, *, restored: bool = False, fresh: bool = False) -> StoredLedger:
         """What the next run is told."""
         every = sorted(self.events.values(), key=lambda one: (one.author, one.seq))
         told = [
@@ -76,7 +76,7 @@ class Disk:
             )
             for one in every
         ]
-        return StoredLedger(tuple(told), tuple(self.forks), restored)
+        return StoredLedger(tuple(told), tuple(self.forks), restored, fresh=fresh)
 
     def copy(self) -> Disk:
         """A backup."""
@@ -95,6 +95,8 @@ class Hub:
     boot: int = 1
     now: int = 0
     restored: bool = False
+    fresh: bool = True
+    verifier: Verifier = verify
     utc_offset_ms: int | None = None
     answers: bool = True
     full: bool = False
@@ -110,14 +112,15 @@ class Hub:
         self.ledger = Ledger(
             MESH.mesh_id,
             self.who,
-            verify,
+            self.verifier,
             lambda author, rotation: self.known.get(author, {}).get(rotation),
             lambda author: self.standing.get(author, Standing.ADMITTED),
             lambda _peer: 1 << 20,
             Rng(7).child(self.who.author.hex()),
             self.config,
         )
-        self.do(self.ledger.start(self.disk.read_back(restored=self.restored), self.boot, self.now))
+        stored = self.disk.read_back(restored=self.restored, fresh=self.fresh and self.boot == 1)
+        self.do(self.ledger.start(stored, self.boot, self.now))
         if self.utc_offset_ms is not None:
             self.do(self.ledger.dated(self.utc_offset_ms, self.now))
 

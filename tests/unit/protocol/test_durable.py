@@ -12,6 +12,8 @@ from protocol.errors import CloseCode, Reason
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import Stored, WriteEvent
+from protocol.ledger.acquaintances import INTRODUCED_BURST, INTRODUCED_EVERY_S
+from protocol.ledger.values import Standing
 from protocol.wire import messages as wire
 from protocol.wire.contents import Story, encode_story, encode_withdrawal
 from protocol.wire.events import (
@@ -264,3 +266,18 @@ def test_chunks_that_nobody_asked_for_change_nothing() -> None:
     effects = hub.say(1, Chunk(event(ANN)[0].id, 0, bytes(16), bytes(limits.CHUNK_BYTES)))
     assert drops(effects) == [Reason.PAYLOAD_UNWANTED]
     assert closed(effects) == []
+
+
+def test_whom_nobody_had_room_to_introduce_is_only_heard_of() -> None:
+    hub = joined(ANN)
+    durable = hub.node._durable
+    for number in range(INTRODUCED_BURST):
+        durable.acquaintances.introduce(ANN.author, AuthorId(number.to_bytes(32, "big")), hub.now)
+    record, carried = event(CAT)
+    hub.say(1, keys(CAT), gossip(record, carried))
+    assert durable._standing(CAT.author) is Standing.UNKNOWN
+    assert [entry.event for entry in durable.ledger.entries(CAT.author)] == [record], "it has a corner all the same"
+    assert durable._standing(ANN.author) is Standing.ADMITTED
+    hub.advance(INTRODUCED_EVERY_S * SECOND)
+    hub.say(1, carried)
+    assert durable._standing(CAT.author) is Standing.ADMITTED

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from protocol.clock import SECOND
-from protocol.errors import Reason
+from protocol.crypto import verify
+from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import EventId
 from protocol.ledger.quotas import Quotas
-from protocol.ledger.values import QUOTAS, LedgerConfig, Quota, Say, Spread, Standing
+from protocol.ledger.values import QUOTAS, Frontier, LedgerConfig, Quota, Say, Spread, Standing
 from protocol.wire.events import (
     AuthorHeads,
+    Fork,
     Heads,
     WantEvents,
 )
@@ -136,6 +138,36 @@ def test_a_store_that_does_not_answer_or_fails_stops_the_intake_and_nothing_is_l
     assert len(bob.disk.events) == 3
 
 
+def test_what_was_stored_after_a_batch_that_failed_does_not_stay_on_the_disk_without_its_parent() -> None:
+    bob = reader(answers=False)
+    ada = Author(ADA)
+    one, two = ada.story("one"), ada.story("two")
+    bob.hears(CYD.author, ada.message(one))
+    bob.hears(CYD.author, ada.message(two))
+    first, second = bob.orders
+    bob.orders.clear()
+    bob.do(bob.ledger.store_failed(first.ticket, "no space left on device", bob.now))
+    bob.disk.do(second)
+    bob.do(bob.ledger.stored(second.ticket, bob.now))
+    assert bob.events(ADA.author) == []
+    bob.answers = True
+    bob.pass_time(6 * SECOND)
+    assert bob.disk.events == {}
+    for event in (one, two):
+        bob.hears(CYD.author, ada.message(event))
+    assert [head.event for head in bob.ledger.frontier()] == [two.id]
+    assert len(bob.disk.events) == 2
+
+
+def test_an_author_whose_only_events_were_not_stored_is_said_to_be_gone() -> None:
+    bob = reader()
+    bob.full = True
+    ada = Author(ADA)
+    bob.hears(CYD.author, ada.message(ada.story("one")))
+    assert [effect.gone for effect in bob.of(Frontier) if isinstance(effect, Frontier)] == [(ADA.author,)]
+    assert not bob.ledger.holds(ADA.author)
+
+
 # --- what is asked of us ------------------------------------------------------------------------------------------
 
 
@@ -188,3 +220,42 @@ def test_two_hubs_that_were_apart_hold_the_same_after_asking_each_other() -> Non
     assert ada.ledger.frontier() == bob.ledger.frontier()
     assert len(ada.ledger.frontier()) == 2
     assert len(ada.held(BOB.author)) == len(bob.held(ADA.author)) == 20
+
+
+def test_a_neighbor_makes_us_check_so_many_signatures_and_others_have_their_own_budget() -> None:
+    bob = reader(config=LedgerConfig(checks_burst=3, checks_per_second=1))
+    ada = Author(ADA)
+    events = [ada.story(f"story {number}") for number in range(6)]
+    for event in events[:4]:
+        bob.hears(CYD.author, ada.message(event))
+    assert bob.refusals() == [Reason.VERIFY_BUDGET]
+    for event in events[3:6]:
+        bob.hears(ADA.author, ada.message(event))
+    assert len(bob.events(ADA.author)) == 6, "what one neighbor could not bring, another does"
+
+
+def test_a_replay_of_what_is_refused_costs_its_sender_its_own_budget_and_no_more() -> None:
+    checks = [0]
+
+    def counted(key: bytes, signed: bytes, sig: bytes) -> bool:
+        checks[0] += 1
+        return verify(key, signed, sig)
+
+    bob = reader(config=LedgerConfig(checks_burst=10, checks_per_second=2), verifier=counted)
+    ada = Author(ADA)
+    first = ada.story("first")
+    bob.hears(CYD.author, ada.message(first))
+    broken = Author(ADA, first).story("of an earlier incarnation", incarnation=7)
+    fork = Fork((first.signed, first.sig), (broken.signed, broken.sig))
+    for _ in range(50):
+        bob.hears(CYD.author, ada.message(broken))
+    assert (checks[0], bob.refusals().count(Reason.VERIFY_BUDGET)) == (10, 41)
+    bob.hears(CYD.author, fork)
+    assert checks[0] == 10
+    bob.pass_time(bob.now + SECOND)
+    with pytest.raises(RemoteProtocolError):
+        bob.ledger.receive(CYD.author, fork, bob.now)
+    assert checks[0] == 12
+    bob.pass_time(bob.now + 10 * SECOND)
+    bob.hears(CYD.author, ada.message(Author(ADA, first).story("second")))
+    assert len(bob.events(ADA.author)) == 2, "an honest word is heard as soon as there is room again"

@@ -312,3 +312,12 @@ def test_an_expired_story_is_erased_by_everybody_and_stays_in_the_chain() -> Non
     assert len(bob.held(ada.author)) == len(ada.held(ada.author)) == 1
     assert [one.payload is None for one in bob.disk.events.values()] == [True, False]
     assert len(bob.events(ada.author)) == 2
+
+
+def test_an_image_of_a_hub_that_never_ran_asks_for_its_own_head_before_it_signs() -> None:
+    image = Hub(ADA, fresh=False)  # the author was made in an earlier run, and another copy may have lived since
+    image.tell("hello")
+    assert image.ledger.statistics().guarded
+    assert image.events() == []
+    image.pass_time(11 * SECOND)
+    assert kinds(image) == [OPENING, STORY]

@@ -9,7 +9,7 @@ from protocol.effects import Disconnect, Drop, Emit, StoreBoot, ValueShown
 from protocol.errors import CloseCode, Reason
 from protocol.ids import LinkId
 from protocol.inputs import MessagesReceived, Started, UtcObserved
-from protocol.limits import COUNTER_MAX
+from protocol.limits import COUNTER_MAX, OVERTAKE_US
 from protocol.wire import messages as wire
 from protocol.wire.codec import Value, encode
 from protocol.wire.records import MAY_AGGREGATE, MAY_RECORD, decode_vector
@@ -281,14 +281,34 @@ def test_the_higher_boot_is_stored_before_anything_is_sent_under_it() -> None:
     assert isinstance(effects[1], StoreBoot)
 
 
-@pytest.mark.parametrize("boot", [1, 4, 5])
-def test_our_own_record_from_this_boot_or_an_earlier_one_is_only_dropped(boot: int) -> None:
+@pytest.mark.parametrize(("boot", "seq"), [(1, 10**6), (4, 10**6), (5, 1)])
+def test_our_own_record_from_an_earlier_boot_or_one_that_we_made_is_only_dropped(boot: int, seq: int) -> None:
     hub = Hub(started=Started(5))
     hub.join(1, ANN)
     hub.share()
-    effects = hub.say(1, vector(ME, 10**6, Made(boot=boot)))
+    effects = hub.say(1, vector(ME, seq, Made(boot=boot)))
     assert effects == [Drop(LinkId(1), Reason.OWN_RECORD)]
     assert hub.statistics().boot == 5
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_our_own_record_that_we_have_not_made_in_this_boot_lifts_us_above_it(shared: bool) -> None:
+    hub = Hub(started=Started(5))  # restored from a backup: another run has had this number
+    hub.join(1, ANN)
+    if shared:
+        hub.share()
+    effects = hub.say(1, vector(ME, 40, Made(boot=5)))
+    assert effects == [Drop(LinkId(1), Reason.OWN_RECORD), StoreBoot(6)]
+    assert hub.statistics().boot == 6
+
+
+def test_two_hubs_with_one_identity_do_not_outbid_each_other_at_every_vector() -> None:
+    hub = linked()
+    hub.say(1, vector(ME, 3, Made(boot=7)))
+    hub.now += OVERTAKE_US - 1
+    assert hub.say(1, vector(ME, 1, Made(boot=9))) == [Drop(LinkId(1), Reason.OWN_RECORD)]
+    hub.now += 1
+    assert hub.say(1, vector(ME, 2, Made(boot=9)))[-1] == StoreBoot(10)
 
 
 def test_a_forged_higher_boot_of_ours_closes_its_link_and_lifts_nobody() -> None:

@@ -191,14 +191,15 @@ def test_a_new_link_gets_the_newest_of_every_author_but_its_own() -> None:
     hub.share()
     hub.say(1, vector(CAT, 1), vector(CAT, 2), keys(DAN), vector(DAN, 7))
     hub.drain()
-    effects = hub.join(3, DAN)
+    hub.up(3, DAN)
+    effects = hub.say(3, wire.Hello(2, None, "")) + hub.drain()
     assert len(vectors_sent(effects, 3)) == 2
     assert vector(CAT, 2) in vectors_sent(effects, 3)
     assert vector(DAN, 7) not in vectors_sent(effects, 3)
 
 
-@pytest.mark.parametrize(("boot", "count"), [(1, 1), (4, 1), (5, 0), (6, 0)])
-def test_a_peer_that_lost_its_boot_number_is_shown_its_own_vector(boot: int, count: int) -> None:
+@pytest.mark.parametrize(("boot", "count"), [(1, 1), (4, 1), (5, 1), (6, 0)])
+def test_a_peer_that_may_have_lost_its_count_is_shown_its_own_vector(boot: int, count: int) -> None:
     hub = linked()
     mine = vector(DAN, 9, Made(boot=5))
     hub.say(1, keys(DAN), mine)
@@ -288,3 +289,12 @@ def test_a_newer_control_message_of_a_kind_takes_the_place_of_the_older() -> Non
     for token in range(2, 50):
         hub.say(2, wire.Ping(token))
     assert sent(hub.drain(), 2) == [wire.Pong(49)]
+
+
+def test_whoever_is_shown_its_own_newest_vector_does_not_ask_to_be_spared_it() -> None:
+    hub = linked()
+    mine = vectors_sent(hub.share(), 1)[-1]
+    effects = hub.say(1, mine) + hub.drain()
+    effects += hub.advance(3_000_000)
+    assert wire.Prune not in [type(message) for message in sent(effects, 1)]
+    assert seqs(effects, 1), "the link carries our values as before"
