@@ -289,6 +289,7 @@ def _details(
         "links_per_hub": [len(links) for links in story.links],
         "cpu_s_per_hub": cpu,
         "cpu_percent_of_a_core_per_hub": [round(100 * used / span, 2) for used in cpu],
+        "pss_shares_the_program": True,
         "pss_mb_per_hub": [None if mb is None else round(mb, 1) for mb in story.pss],
         "dropped": _sum([status["counters"]["dropped"] for status in story.statuses]),
         "method": "true ages from one boot clock, every (hub, author) pair every 100 ms",
@@ -315,7 +316,11 @@ def summary(story: Story, bars: list[Bar], details: dict[str, Any]) -> str:
         f"For {story.cut_s:.0f} s hubs {left} and hubs {right} could not hear each other; both sides went on.",
         f"Crowd arousal on the two sides: {means}; afterwards one figure on all hubs: {details['whole_mean']}.",
         f"CPU per hub: median {percentile(cpu, 0.5):.1f} % of a core, all work and measuring included; "
-        + (f"memory (PSS): median {percentile(pss, 0.5):.0f} MB." if pss else "memory: this kernel does not tell."),
+        + (
+            f"memory (PSS, the program shared by all): median {percentile(pss, 0.5):.0f} MB."
+            if pss
+            else "memory: this kernel does not tell."
+        ),
         "",
         emit(bars, as_json=False),
     ]
