@@ -191,8 +191,19 @@ class WriteRefused:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class GlitchNews:
+    """News: glitch ``number`` of this run has begun, or is over; ``mine`` and ``theirs`` are how many."""
+
+    number: int
+    kind: str
+    over: bool
+    mine: int
+    theirs: int
+
+
 LedgerNews: TypeAlias = EventAccepted | PayloadKept | PayloadErased | ForkProven | EventWritten | WriteRefused
-Event: TypeAlias = ValueShown | LinkNews | LedgerNews
+Event: TypeAlias = ValueShown | LinkNews | GlitchNews | LedgerNews
 
 
 @final
