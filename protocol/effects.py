@@ -193,11 +193,12 @@ class WriteRefused:
 
 @dataclass(frozen=True, slots=True)
 class GlitchNews:
-    """News: glitch ``number`` of this run has begun, or is over; ``mine`` and ``theirs`` are how many."""
+    """News: glitch ``number`` of this run has begun, or is over; ``mine`` and ``theirs`` are how many; ``alone``: this
+    hub by itself can hear nobody."""
 
     number: int
-    kind: str
     over: bool
+    alone: bool
     mine: int
     theirs: int
 

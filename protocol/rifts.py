@@ -212,7 +212,7 @@ class Rifts:
             return  # its author has signed something that is no observation: it hides nothing else
         if event.author == self._author and not event.hlc:
             self._ours[event.id] = now
-        dated = 0 < seen.began_ms <= hlc_utc_ms(event.hlc) + 1
+        dated = 0 < seen.began_ms <= hlc_utc_ms(event.hlc)
         self._timeline.add(Seen(event.id, event.author, seen if dated else replace(seen, began_ms=0)), now)
 
     def _write(self, now: Instant, effects: list[Effect]) -> None:
@@ -314,7 +314,7 @@ class Rifts:
 
 
 def _news(split: Split, *, over: bool) -> Emit:
-    return Emit(GlitchNews(split.number, split.kind.value, over, len(split.mine), len(split.theirs)))
+    return Emit(GlitchNews(split.number, over, split.kind is Kind.ALONE, len(split.mine), len(split.theirs)))
 
 
 def _count(listed: tuple[bytes, ...], side: tuple[AuthorId, ...]) -> int:

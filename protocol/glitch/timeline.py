@@ -2,8 +2,8 @@
 
 Source: ours; that what is derived from a set needs no agreement is the idea of CRDTs (Shapiro et al. 2011). An
 observation belongs to a record if it is *alike* one that does: their sides agree, or are each other's, by more than
-half (Jaccard), and they overlap in time, or one names the other and nothing says that they do not. Without a date the name
-alone says so. A record is what hangs together by that; it keeps what its observers disagree on.
+half (Jaccard), and they overlap in time; without two dates, if one names the other. A record is what hangs together by
+that; it keeps what its observers disagree on.
 Invariants: records follow from the set of observations alone, not from the order in which they came; at most
 ``held_max`` observations, the latest by (date, id); the id of a record is the hash of the ids of its observations.
 """
@@ -20,7 +20,6 @@ from protocol.glitch.values import How
 from protocol.ids import AuthorId, EventId
 from protocol.wire.observations import Observation
 
-ALIKE: Final = 0.5
 SLACK_MS: Final = 5_000
 """Two hubs that were cut off together may notice as far apart, and their dates be wrong by a second each."""
 MEMBERS_MAX: Final = 64
@@ -135,7 +134,7 @@ def _is_one(one: Seen, other: Seen) -> bool:
 def _agree(left: tuple[bytes, ...], right: tuple[bytes, ...]) -> bool:
     """Whether more than half of those whom either names are named by both."""
     both = len(set(left) & set(right))
-    return both > ALIKE * (len(left) + len(right) - both)
+    return 2 * both > len(left) + len(right) - both
 
 
 def _record(seen: list[Seen]) -> Record:

@@ -40,7 +40,7 @@ class GlitchConfig:
 
     look_us: Duration = SECOND
     window_us: Duration = 6 * SECOND
-    settle_us: Duration = 2 * SECOND
+    settle_us: Duration = SECOND
     recent_us: Duration = 30 * SECOND
     severed_min: int = 3
     share_min: float = 0.1
@@ -56,19 +56,18 @@ class GlitchConfig:
     amnesty_us_max: Duration = 2 * HOUR
     amnesties_max: int = 12
     lag_us: Duration = 2 * SECOND
-    write_after_us: tuple[Duration, Duration] = (SECOND, 8 * SECOND)
-    write_undated_us: tuple[Duration, Duration] = (4 * SECOND, 14 * SECOND)
+    write_after_us: tuple[Duration, Duration] = (SECOND // 2, 4 * SECOND)
+    write_undated_us: tuple[Duration, Duration] = (SECOND, 7 * SECOND)
     voices: int = 8
     daily_max: int = 24
     held_max: int = 512
 
 
 class Kind(Enum):
-    """What has happened: the crowd is two, or this hub has lost everybody, or it has not run itself."""
+    """What has happened: the crowd is two, or this hub has lost everybody."""
 
     SPLIT = "two crowds"
     ALONE = "alone"
-    STARVED = "starved"
 
 
 class How(Enum):
