@@ -7,6 +7,7 @@ link and what waits coalesces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -18,7 +19,7 @@ from protocol.durable import TIMERS, Durable, DurableConfig
 from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer, StoreBoot
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.glitch.timeline import Record
-from protocol.glitch.values import GlitchConfig
+from protocol.glitch.values import GlitchConfig, Pardon
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
 from protocol.ids import LinkId
@@ -376,6 +377,10 @@ class Node:
     def of_kind(self, kind: int) -> tuple[EventStatistics, ...]:
         """All durable events of a kind that are stored here, in author order."""
         return self._durable.of_kind(kind)
+
+    def pardon_by(self, pardon: Callable[[Pardon], object]) -> None:
+        """Whom to tell that soft evidence is void because of a glitch; trust has ``pardon`` for it."""
+        self._rifts.pardon = pardon
 
     def glitches(self) -> tuple[Record, ...]:
         """The timeline: what all hubs saw of each glitch, as far as it is held here; the latest last."""

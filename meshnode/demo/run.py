@@ -184,8 +184,8 @@ async def perform(crowd: Crowd, story: Story, show: Show) -> None:
         story.heal_begin = boot_us()
         story.heal = await crowd.heal()
         story.phase = "healed: one crowd again"
-        await sleep_until(max(end - SECOND, story.heal + round(RECOVER_S * SECOND)))
         await _see_timeline(crowd, story)
+        await sleep_until(max(end - SECOND, story.heal + round(RECOVER_S * SECOND)))
         await _see_whole(crowd, story)
         story.end = boot_us()
         story.pss = [pss_mb(hub.pid) for hub in crowd.hubs]
@@ -213,9 +213,12 @@ async def _see_timeline(crowd: Crowd, story: Story) -> None:
         answers = await crowd.ask_all({"cmd": "glitch.list"})
         story.timelines = [answer["glitches"] for answer in answers]
         if story.timelines[0] and all(timeline == story.timelines[0] for timeline in story.timelines):
-            story.timeline_s = (boot_us() - story.heal) / SECOND
-            if boot_us() - story.heal >= SETTLED_S * SECOND:  # all who write have written
+            since_s = (boot_us() - story.heal) / SECOND
+            story.timeline_s = since_s if story.timeline_s is None else story.timeline_s
+            if since_s >= SETTLED_S:  # all who write have written
                 return
+        else:
+            story.timeline_s = None
         await trio.sleep(0.2)
 
 

@@ -29,7 +29,7 @@ PAYLOAD_PERSON: Final = b"trio-payload"
 PROFILE, STORY, STOLEN, WITHDRAWAL, CHECKPOINT, OPENING = range(1, 7)
 """Kinds of event. Whoever meets another kind keeps it and passes it on."""
 GLITCH: Final = 8
-"""What one hub saw of a glitch; 7 is an attestation (docs/trust.md)."""
+"""What one hub saw of a glitch; 7 is an attestation."""
 GLITCH_S: Final = 14 * 86_400
 """So long after its date its payload is erased, whatever it says: it tells who was where with whom."""
 
