@@ -7,6 +7,7 @@ import resource
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from meshnode import glitches
 from meshnode.clock import boot_us
 from protocol import Crowd
 from protocol.clock import Instant
@@ -42,6 +43,7 @@ def status(hub: Hub) -> dict[str, object]:
         "lab": hub.lab is not None,
         "cut": hub.lab is not None and hub.lab.active,
         "crowd": crowd(statistics),
+        "glitch": glitches.now(statistics.glitch, statistics.at),
         "authors": [author(line, statistics) for line in statistics.authors],
         "links": [link(line) for line in statistics.links],
         "exiles": [exile.hex() for exile in statistics.exiles],

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from protocol.collective.aggregate import Crowd
     from protocol.effects import Effect
     from protocol.errors import CloseCode, MeshError, Reason
+    from protocol.glitch.timeline import Record, Seen
+    from protocol.glitch.values import Split
     from protocol.gossip.vectors import VectorsConfig
     from protocol.identity import LocalIdentity, Mesh
     from protocol.inputs import Input
@@ -40,7 +42,10 @@ __all__ = [
     "NodeConfig",
     "NodeStatistics",
     "Reason",
+    "Record",
     "Rng",
+    "Seen",
+    "Split",
     "VectorsConfig",
     "ViewsConfig",
 ]
@@ -59,7 +64,10 @@ _HOME: Final = {
     "NodeConfig": "protocol.node",
     "NodeStatistics": "protocol.statistics",
     "Reason": "protocol.errors",
+    "Record": "protocol.glitch.timeline",
     "Rng": "protocol.rng",
+    "Seen": "protocol.glitch.timeline",
+    "Split": "protocol.glitch.values",
     "VectorsConfig": "protocol.gossip.vectors",
     "ViewsConfig": "protocol.membership.views",
 }

@@ -14,7 +14,19 @@ from typing import Final, assert_never
 
 from protocol.clock import Instant, hlc_utc_ms
 from protocol.crypto import Verifier, digest
-from protocol.effects import Disconnect, Drop, Effect, Emit, KeepKeyState, LoadPayload, SetTimer, StoreEvents
+from protocol.effects import (
+    Disconnect,
+    Drop,
+    Effect,
+    Emit,
+    EventAccepted,
+    KeepKeyState,
+    LoadPayload,
+    PayloadErased,
+    PayloadKept,
+    SetTimer,
+    StoreEvents,
+)
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.gossip import trees as tree
 from protocol.gossip.trees import Trees
@@ -71,6 +83,8 @@ class Durable:
         self._links: dict[AuthorId, LinkId] = {}
         self._touched: dict[AuthorId, None] = {}
         self.acquaintances = Acquaintances()
+        self.observed: list[EventAccepted | PayloadKept | PayloadErased] = []
+        """News of observations of glitches, for whoever merges them (rifts.py) to take."""
         self.ledger = Ledger(
             *(mesh_id, identity, verifier, self._keys.public_key, self._standing, self._room),
             rng.child("ledger"),
@@ -251,6 +265,8 @@ class Durable:
                 case ledger_say.Refused(who, reason, detail):
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))
                 case _:
+                    if isinstance(one, EventAccepted | PayloadKept | PayloadErased) and one.event.kind == wire.GLITCH:
+                        self.observed.append(one)
                     effects.append(Emit(one))
 
     def _keep_keys(self, order: StoreEvents, effects: list[Effect]) -> None:

@@ -191,8 +191,20 @@ class WriteRefused:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class GlitchNews:
+    """News: glitch ``number`` of this run has begun, or is over; ``mine`` and ``theirs`` are how many; ``alone``: this
+    hub by itself can hear nobody."""
+
+    number: int
+    over: bool
+    alone: bool
+    mine: int
+    theirs: int
+
+
 LedgerNews: TypeAlias = EventAccepted | PayloadKept | PayloadErased | ForkProven | EventWritten | WriteRefused
-Event: TypeAlias = ValueShown | LinkNews | LedgerNews
+Event: TypeAlias = ValueShown | LinkNews | GlitchNews | LedgerNews
 
 
 @final

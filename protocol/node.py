@@ -7,6 +7,7 @@ link and what waits coalesces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -17,6 +18,8 @@ from protocol.crypto import Verifier, verify
 from protocol.durable import TIMERS, Durable, DurableConfig
 from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
+from protocol.glitch.timeline import Record
+from protocol.glitch.values import GlitchConfig, Pardon
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
 from protocol.ids import LinkId
@@ -52,6 +55,7 @@ from protocol.membership.views import Views, ViewsConfig
 from protocol.neighborhood import Neighborhood, within
 from protocol.port import Outbox, Port, closes, link_statistics
 from protocol.reception import Reception
+from protocol.rifts import Rifts
 from protocol.rng import Rng
 from protocol.snapshot import Lookout, author_statistics, crowd, shown
 from protocol.statistics import EventStatistics, NodeStatistics, OpinionStatistics
@@ -73,6 +77,7 @@ class NodeConfig:
     liveness: LivenessConfig = field(default_factory=LivenessConfig)
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
     durable: DurableConfig = field(default_factory=DurableConfig)
+    glitch: GlitchConfig = field(default_factory=GlitchConfig)
 
 
 class Node:
@@ -104,8 +109,12 @@ class Node:
         self._durable = Durable(
             *(mesh.mesh_id, identity, verifier, self._vectors, self._outbox, rng.child("durable")), self.config.durable
         )
+        self._rifts = Rifts(
+            *(self.author, self.config.glitch, self._vectors, self._lookout.roll, self._durable), rng.child("rifts")
+        )
         self._reception = Reception(
-            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._lookout.roll)
+            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._lookout.roll),
+            self._rifts,
         )
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -182,6 +191,7 @@ class Node:
 
     def _slept(self, now: Instant) -> list[Effect]:
         """We were away longer than any peer waits: what lies in the links is old, and its age is not known."""
+        self._rifts.lagged(now - self._awake_at, now)
         closed = [Disconnect(link, CloseCode.TIMEOUT, Reason.SLEPT) for link in self._ports]
         effects: list[Effect] = list(closed)
         for one in closed:
@@ -223,6 +233,7 @@ class Node:
                 return self._relocated(listen, now)
             case LoopLagged(lag_us):
                 self._liveness.lagged(lag_us)
+                self._rifts.lagged(lag_us, now)
                 return []
             case SetGrant(grant):
                 if self._voice.set_grant(grant):
@@ -251,6 +262,7 @@ class Node:
         self._listen(started.listen)
         effects += self._hood.restore(started.peers, now)
         effects += self._durable.start(started, now)
+        self._rifts.start(started.secret)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
@@ -261,6 +273,7 @@ class Node:
 
     def _relocated(self, listen: tuple[tuple[str, int], ...], now: Instant) -> list[Effect]:
         self._listen(listen)
+        self._rifts.moved(now)
         effects = self._hood.network_changed(now)
         if self._book.own is not None:
             own = wire.PeerRecord(self.identity.key_state.encoded, *self._book.own)
@@ -293,6 +306,7 @@ class Node:
         port = self._ports[up.link] = Port(state.author, up.initiator, now)
         port.control["hello"] = wire.Hello(self._vectors.boot, self._book.own, self.config.agent)
         effects += self._liveness.link_up(up.link, state.author, now)
+        self._rifts.link_up(state.author, now, initiator=up.initiator)
         effects.append(Emit(LinkNews(up.link, state.author, up=True)))
         self._outbox.flush(up.link, now, effects)
         return effects
@@ -303,6 +317,8 @@ class Node:
         if port is None:
             return effects
         self._hood.lost(port.peer, code, now)
+        if self._views.link_of(port.peer) is None:
+            self._rifts.link_down(port.peer, code, reason, self._liveness.silent_us(link, now), now)
         self._liveness.link_down(link, code, now)
         self._vectors.link_down(link, now)
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
@@ -313,8 +329,8 @@ class Node:
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
         if key == TICK:
-            self._lookout.presence(self.author, self._ports, now)
-            return [*self._vectors.tick(now), *self._hood.keep(now), SetTimer(TICK, now + SECOND)]
+            torn = self._rifts.tick(self._lookout.presence(self.author, self._ports, now), now)
+            return [*self._vectors.tick(now), *self._hood.keep(now), *torn, SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
             if held is not None:
@@ -361,6 +377,14 @@ class Node:
         """All durable events of a kind that are stored here, in author order."""
         return self._durable.of_kind(kind)
 
+    def pardon_by(self, pardon: Callable[[Pardon], object]) -> None:
+        """Whom to tell that soft evidence is void because of a glitch; trust has ``pardon`` for it."""
+        self._rifts.pardon = pardon
+
+    def glitches(self) -> tuple[Record, ...]:
+        """The timeline: what all hubs saw of each glitch, as far as it is held here; the latest last."""
+        return self._rifts.records()
+
     def statistics(self, now: Instant) -> NodeStatistics:
         """An immutable picture of everything this hub knows at ``now``."""
         presence = self._lookout.presence(self.author, self._ports, now)
@@ -394,4 +418,5 @@ class Node:
             ),
             self._vectors.scope.statistics(),
             self._durable.statistics(now),
+            self._rifts.statistics(now),
         )

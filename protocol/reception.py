@@ -18,6 +18,7 @@ from protocol.membership.addresses import AddressBook
 from protocol.membership.liveness import Liveness
 from protocol.neighborhood import Neighborhood
 from protocol.port import Outbox, Port, closes
+from protocol.rifts import Rifts
 from protocol.wire import messages as wire
 from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
 from protocol.wire.messages import Message, decode_frame
@@ -36,6 +37,7 @@ class Reception:
         book: AddressBook,
         durable: Durable,
         roll: Roll,
+        rifts: Rifts,
     ) -> None:
         self.received: dict[type[Message], int] = {}
         self.byes: dict[LinkId, int] = {}
@@ -47,6 +49,7 @@ class Reception:
         self._book = book
         self._durable = durable
         self._roll = roll
+        self._rifts = rifts
 
     def frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
         """Bytes of a link."""
@@ -125,6 +128,7 @@ class Reception:
             case wire.Neighbors(authors):
                 port.neighbors = authors
                 self._liveness.neighbors(link, authors)
+                self._rifts.announced(port.peer, authors, now)
                 self._hood.announced(port, now)
             case wire.Peers():
                 effects = self._hood.introduced(link, port, message, now)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from protocol.clock import Duration, Instant
 from protocol.collective.aggregate import Crowd
+from protocol.glitch.dissonance import Annotation, Drift
+from protocol.glitch.values import Split
 from protocol.gossip.scope import Coverage
 from protocol.ids import AuthorId, EventId, LinkId
 
@@ -135,6 +137,20 @@ class EventStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class GlitchStatistics:
+    """Whether the crowd is one: ``now`` is the glitch that lasts (None: it is one, or whoever is gone has left),
+    ``past`` those of this run, ``held`` observations of any hub. ``amnesty`` is what was given in the last day:
+    (subject, windows, us). ``drifts`` and ``notes`` annotate, and count for nothing."""
+
+    now: Split | None
+    past: tuple[Split, ...]
+    held: int
+    amnesty: tuple[tuple[AuthorId, int, Duration], ...]
+    drifts: tuple[Drift, ...]
+    notes: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatistics:
     """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
 
@@ -160,3 +176,4 @@ class NodeStatistics:
     opinions: tuple[OpinionStatistics, ...]
     coverage: Coverage
     durable: DurableStatistics
+    glitch: GlitchStatistics

@@ -333,6 +333,34 @@ def story_withdraw(config_path: Path | None, state_dir: Path | None, as_json: bo
     withdraw_command(_state_dir(config_path, state_dir), event, as_json=as_json)
 
 
+@main.group()
+def glitch() -> None:
+    """When the crowd was torn: what lasts now, and what all hubs together saw of it."""
+
+
+@glitch.command("list")
+@_CONFIG
+@_STATE
+@_JSON
+def glitch_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """Whether the crowd is one, and the glitches of the last two weeks, oldest first."""
+    from meshnode.cli.glitch import list_command
+
+    list_command(_state_dir(config_path, state_dir), as_json=as_json)
+
+
+@glitch.command("show")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("glitch_id", metavar="GLITCH")
+def glitch_show(config_path: Path | None, state_dir: Path | None, as_json: bool, glitch_id: str) -> None:
+    """One glitch and what each hub saw of it; GLITCH is the beginning of its id."""
+    from meshnode.cli.glitch import show_command
+
+    show_command(_state_dir(config_path, state_dir), glitch_id, as_json=as_json)
+
+
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

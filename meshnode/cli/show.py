@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from meshnode.cli.glitch import now_text
+
 _BAR = 21
 
 
@@ -62,6 +64,7 @@ def status_text(status: dict[str, Any]) -> str:
     hub = f"hub {status['author'][:10]}, boot {status['boot']}, {sharing}"
     lines = [
         f"{hub}; {mesh['admission']} mesh {mesh['name']!r}, readable by {mesh['readable_by']}",
+        *_torn(status),
         crowd_text(status["crowd"]),
         "arousal is inferred from the body and may be wrong; -1 calm ... +1 stirred",
     ]
@@ -86,6 +89,12 @@ def status_text(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _torn(status: dict[str, Any]) -> list[str]:
+    """A line while the crowd is two."""
+    told = now_text(status["glitch"])
+    return [] if told is None else [told]
+
+
 def _lost_text(exile: dict[str, Any] | None) -> str:
     if exile is None:
         return "lost"
@@ -94,7 +103,7 @@ def _lost_text(exile: dict[str, Any] | None) -> str:
 
 def peers_text(status: dict[str, Any]) -> str:
     """Links and lost peers for a terminal."""
-    lines = [
+    lines = _torn(status) + [
         f"{link['peer'][:10]}  {link['state']:<8} up {link['up_s']:8.1f} s  silent {link['silent_ms'] / 1000:4.1f} s  "
         f"round trip {'unknown' if link['rtt_ms'] is None else format(link['rtt_ms'], '.1f') + ' ms':<10}  "
         f"{'dialled by us' if link['dialled_by_us'] else 'dialled by it'}  {link['agent']}"

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from meshnode.cli.glitch import now_text
+
 WIDTH_MAX: Final = 100
 WIDTH_MIN: Final = 40
 HEIGHT_MAX: Final = 30
@@ -62,7 +64,8 @@ def graph(status: Mapping[str, Any]) -> dict[str, Any]:
         why = lost.get(peer, {"why": "lost", "lost_s": None})
         found = hubs.setdefault(peer, {"author": peer, "where": "lost"})
         found |= {"lost_why": why["why"], "lost_s": why["lost_s"]}
-    picture = {"hubs": list(hubs.values()), "links": list(links.values())}
+    picture: dict[str, Any] = {"hubs": list(hubs.values()), "links": list(links.values())}
+    picture["torn"] = now_text(status["glitch"])
     return {key: status[key] for key in KEYS} | {"in_reach": status["crowd"]["in_reach"]} | picture
 
 
@@ -171,6 +174,7 @@ def _legend(
     counts = {where: sum(hub["where"] == where for hub in hubs.values()) for where in ("neighbor", "beyond", "lost")}
     mesh = f" of mesh {picture['mesh']['name']!r}" if picture["mesh"]["name"] else ""
     lines = [f"{SELF_MARK} this hub {picture['author'][:10]}; {picture['in_reach']} people{mesh} in reach"]
+    lines += [picture["torn"]] if picture["torn"] else []
     sights = [f"{counts['neighbor']} neighbors", f"{BEYOND_MARK} {counts['beyond']} more that they tell of"]
     lines.append(", ".join(sights[: 1 + bool(counts["beyond"])]))
     lines = [line[:width] for line in lines]

@@ -45,8 +45,12 @@ CADENCE_MS = 1_000
 LINKED_WAIT_S = 20.0
 SETTLE_S = 2.0
 RECOVER_S = 8.0
-CUT_S = (5, 20)
+CUT_S = (10, 20)
 SIDE_MIN = 5
+CROWD_MIN = 3
+"""So many at least on each side make two crowds of one; fewer who vanish have left, as far as others can tell."""
+SETTLED_S = 12.0
+TIMELINE_S = 30.0
 FRAME_S = 0.5
 INTO_TASK_S = 30.0
 INTO_TASK_OF = {"S13": 90.0, "S21": 45.0, "S25": 45.0}
@@ -76,6 +80,9 @@ class Story:
     side_means: list[float | None] = field(default_factory=list)
     whole_means: list[float | None] = field(default_factory=list)
     same_picture: bool = False
+    told: list[list[int] | None] = field(default_factory=list)
+    timelines: list[list[dict[str, Any]]] = field(default_factory=list)
+    timeline_s: float | None = None
     links: list[set[int]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     pss: list[float | None] = field(default_factory=list)
@@ -177,6 +184,7 @@ async def perform(crowd: Crowd, story: Story, show: Show) -> None:
         story.heal_begin = boot_us()
         story.heal = await crowd.heal()
         story.phase = "healed: one crowd again"
+        await _see_timeline(crowd, story)
         await sleep_until(max(end - SECOND, story.heal + round(RECOVER_S * SECOND)))
         await _see_whole(crowd, story)
         story.end = boot_us()
@@ -195,7 +203,23 @@ def _see_sides(story: Story, statuses: list[dict[str, Any]], authors: list[str])
         side = next(group for group in story.groups if hub in group)
         gone = {entry["author"] for entry in status["crowd"]["out_of_reach"]}
         beyond = {authors[other] for other in range(len(authors)) if other not in side}
+        story.told.append(status["glitch"]["crowds"])
         story.sides_right.append(gone == beyond and status["crowd"]["in_reach"] == len(side))
+
+
+async def _see_timeline(crowd: Crowd, story: Story) -> None:
+    """Look until all hubs tell the same of the cut, if it was one of two crowds."""
+    while min(len(group) for group in story.groups) >= CROWD_MIN and boot_us() - story.heal < TIMELINE_S * SECOND:
+        answers = await crowd.ask_all({"cmd": "glitch.list"})
+        story.timelines = [answer["glitches"] for answer in answers]
+        if story.timelines[0] and all(timeline == story.timelines[0] for timeline in story.timelines):
+            since_s = (boot_us() - story.heal) / SECOND
+            story.timeline_s = since_s if story.timeline_s is None else story.timeline_s
+            if since_s >= SETTLED_S:  # all who write have written
+                return
+        else:
+            story.timeline_s = None
+        await trio.sleep(0.2)
 
 
 async def _see_whole(crowd: Crowd, story: Story) -> None:
@@ -243,7 +267,28 @@ def judge(story: Story, authors: list[str]) -> tuple[list[Bar], dict[str, Any]]:
         )
     if min(len(group) for group in story.groups) >= SIDE_MIN:
         bars.append(Bar("difference of the halves' crowd means", _difference(story), 1e-9, "arousal", None, False))
+    if min(len(group) for group in story.groups) >= CROWD_MIN:
+        bars += _glitch_bars(story)
     return bars, _details(story, timeline, ages, noticed, records)
+
+
+def _glitch_bars(story: Story) -> list[Bar]:
+    """What hubs said while the crowd was two, and what they tell afterwards."""
+    said = sum(
+        told == [len(group), story.hubs - len(group)]
+        for hub, told in enumerate(story.told)
+        for group in story.groups
+        if hub in group
+    )
+    sizes = sorted((len(group) for group in story.groups), reverse=True)
+    first = story.timelines[0] if story.timelines else []
+    right = len(first) == 1 and first[0]["sizes"] == sizes
+    same = sum(timeline == first for timeline in story.timelines) if right else 0
+    return [
+        Bar("hubs that said two crowds of the right sizes", float(said), story.hubs, "hubs", None, False),
+        Bar("hubs that tell the one glitch alike afterwards", float(same), story.hubs, "hubs", None, False),
+        Bar("one timeline after the heal", story.timeline_s, TIMELINE_S, "s"),
+    ]
 
 
 def _since(at: int | None, start: int) -> float | None:
@@ -284,6 +329,8 @@ def _details(
             ]
             for changes in records.reach
         ],
+        "crowds_said": story.told,
+        "timeline": story.timelines[0] if story.timelines else [],
         "side_means": story.side_means,
         "whole_mean": story.whole_means[0] if story.whole_means else None,
         "links_per_hub": [len(links) for links in story.links],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshnode.cli.glitch import now_text
 from meshnode.cli.show import author_row, crowd_text, gauge
 
 CLEAR = "\x1b[H\x1b[J"
@@ -20,6 +21,8 @@ def picture(statuses: list[dict[str, Any]], names: list[str], phase: str, elapse
     lines.append("")
     lines.append("cells: seconds since the value was made; ● linked, ○ relayed, x out of reach, - nothing held")
     shown = statuses[focus % len(statuses)]
+    torn = now_text(shown["glitch"])
+    lines += [] if torn is None else [f"hub {focus % len(statuses)} says: {torn}"]
     lines.append(f"hub {focus % len(statuses)} in full: {crowd_text(shown['crowd'])}")
     lines += ["  " + author_row(line) for line in shown["authors"]]
     return "\n".join(lines)
@@ -34,6 +37,8 @@ def _row(number: int, status: dict[str, Any], name: str, order: list[str]) -> st
     mean = f"arousal {crowd['mean']:+.3f} ± {crowd['mean_se']:.2f}" if crowd["mean"] is not None else crowd["reason"]
     out = len(crowd["out_of_reach"])
     where = f"{crowd['in_reach']} here" + (f", {out} out of reach" if out else "")
+    if status["glitch"]["crowds"] is not None:
+        where = "two crowds, {} and {}".format(*status["glitch"]["crowds"])
     cells = " ".join(_cell(seen.get(author)) for author in order)
     return f"{number:>3} {name[:8]:<8} {gauge(arousal['value'], arousal['sd'])} {value:>8}   {cells}   {where}: {mean}"
 

@@ -28,10 +28,12 @@ def silence_limit_us(cadence_ms: int) -> Duration:
 
 @dataclass(slots=True)  # state: changes in place
 class Known:
-    """What is remembered of one author: when it was last known to be within reach, and when its silence is over."""
+    """What is remembered of one author: when it was last known to be within reach, when its silence is over, and
+    when its newest vector was made."""
 
     last_in_reach: Instant
     fresh_until: Instant = 0
+    made_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Roll:
         until = made_at + cadence_ms * 2_500 + GRACE_US  # silence_limit_us, spelt out: this is the receive path
         if until > entry.fresh_until:
             entry.fresh_until = until
+            entry.made_at = made_at
 
     def _entry(self, author: AuthorId, now: Instant) -> Known:
         entry = self.known.get(author)

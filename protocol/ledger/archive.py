@@ -95,7 +95,8 @@ class Archive:
         event = entry.event
         if event.kind in CONTROL:
             return False
-        late = event.expires != 0 and self.utc_s is not None and event.expires <= self.utc_s
+        ends_s = event.ends_s
+        late = ends_s != 0 and self.utc_s is not None and ends_s <= self.utc_s
         return late or event.id in self._withdrawn.get(event.author, {})
 
     def may_show(self, entry: Entry) -> bool:
@@ -150,8 +151,8 @@ class Archive:
             self._where[event.id] = chain
         self._dirty[event.author] = None
         chain.entries[event.id].held = False
-        if event.expires and event.kind not in CONTROL:
-            self._expiring[event.id] = event.expires
+        if event.ends_s and event.kind not in CONTROL:
+            self._expiring[event.id] = event.ends_s
         kept = payload is not None and self._hold(chain.entries[event.id], payload, now)
         if not own:
             self.batch.added[event.id] = stored_event(event, payload if kept else None)
@@ -185,7 +186,7 @@ class Archive:
             return False
         entry.held = True
         self.quotas.hold(event.author, event.payload_size, now)
-        if control:
+        if event.indexed:
             self._indexed[event.id] = payload
         if event.kind == WITHDRAWAL:
             self._withdraw(self._where[event.id], payload, now)
@@ -209,9 +210,9 @@ class Archive:
         self.quotas.count(event.author, 1, now)
         if held:
             self.quotas.hold(event.author, event.payload_size, now)
-        if event.expires and event.kind not in CONTROL:
-            self._expiring[event.id] = event.expires
-        if payload is not None and event.kind in CONTROL:
+        if event.ends_s and event.kind not in CONTROL:
+            self._expiring[event.id] = event.ends_s
+        if payload is not None and event.indexed:
             self._indexed[event.id] = payload
             if event.kind == WITHDRAWAL:
                 self._withdraw(chain, payload, now)
@@ -247,6 +248,7 @@ class Archive:
         if entry is None or not entry.held or entry.event.kind in CONTROL:
             return
         entry.held = False
+        self._indexed.pop(name, None)
         self.quotas.hold(entry.event.author, -entry.event.payload_size, now)
         if name in self.batch.added:
             self.batch.added[name] = stored_event(entry.event, None)
@@ -405,7 +407,6 @@ def restore(
 
 def stored_event(event: EventRecord, payload: Payload | None) -> StoredEvent:
     """An event as the store is given it."""
-    control = event.kind in CONTROL
     return StoredEvent(
-        event.id, event.author, event.seq, event.signed, event.sig, payload, payload is not None, control
+        event.id, event.author, event.seq, event.signed, event.sig, payload, payload is not None, event.indexed
     )

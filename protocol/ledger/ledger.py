@@ -415,6 +415,11 @@ class Ledger:
             found += [(entry.event, self._archive.payload_state(entry)) for entry in held]
         return found
 
+    def content_of(self, name: EventId) -> bytes | None:
+        """The payload of an event of a kind that is kept in memory, if it is here and may be shown now."""
+        entry, payload = self._archive.entry(name), self._archive.indexed(name)
+        return None if entry is None or payload is None or not self.may_show(entry) else payload.content
+
     def has_forked(self, author: AuthorId) -> bool:
         """Whether there is a proof, and the author has not yet brought its branches together again."""
         return self._intake.forks.get(author) is not None and len(self._archive.chain(author).heads()) != 1

@@ -26,6 +26,7 @@ from protocol.wire.events import (
     CONTROL,
     FOR_MESH,
     FOR_SELF,
+    GLITCH,
     OPENING,
     PROFILE,
     STOLEN,
@@ -37,6 +38,7 @@ from protocol.wire.events import (
     decode_event,
     event_bytes,
 )
+from protocol.wire.observations import decode_observation
 
 
 class WriteError(Exception):
@@ -116,6 +118,8 @@ class Pen:
             contents.decode_profile(content)
         elif write.kind == STORY:
             contents.decode_story(content)
+        elif write.kind == GLITCH:
+            decode_observation(content)
         elif write.kind == STOLEN:
             self._check_stolen(write, content, chain)
         elif write.kind == WITHDRAWAL:

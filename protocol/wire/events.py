@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from protocol import limits
+from protocol.clock import hlc_utc_ms
 from protocol.crypto import digest
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, EVENT_BYTES, AuthorId, EventId, MeshId
@@ -27,6 +28,10 @@ PAYLOAD_PERSON: Final = b"trio-payload"
 
 PROFILE, STORY, STOLEN, WITHDRAWAL, CHECKPOINT, OPENING = range(1, 7)
 """Kinds of event. Whoever meets another kind keeps it and passes it on."""
+GLITCH: Final = 8
+"""What one hub saw of a glitch; 7 is an attestation."""
+GLITCH_S: Final = 14 * 86_400
+"""So long after its date its payload is erased, whatever it says: it tells who was where with whom."""
 
 BASES: Final = frozenset({CHECKPOINT, STOLEN})
 """Kinds that stand without what came before them and say what of it remains."""
@@ -66,6 +71,19 @@ class EventRecord:
     def order(self) -> tuple[int, int, EventId]:
         """Which of two bases of one author counts: a later key, then a longer chain, then the larger id."""
         return (self.rotation, self.seq, self.id)
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the hub itself reads its payload, which is small and stays in memory."""
+        return self.kind in CONTROL or (self.kind == GLITCH and self.payload_size <= limits.GOSSIP_BYTES_MAX)
+
+    @property
+    def ends_s(self) -> int:
+        """UTC seconds from which its payload is to be erased, 0 never."""
+        if self.kind != GLITCH or not self.hlc:
+            return self.expires
+        ends = hlc_utc_ms(self.hlc) // 1_000 + GLITCH_S
+        return min(ends, self.expires) if self.expires else ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from sim.executors import Processes
 from sim.kernel import collect_seldom
 
 PAPERS: Final = {
+    "glitch": "sim.papers.glitch",
     "hyparview": "sim.papers.hyparview",
     "lifeguard": "sim.papers.lifeguard",
     "plumtree": "sim.papers.plumtree",

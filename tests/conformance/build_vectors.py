@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.conformance.examples import codec, events, frames, keys, links, records, sketches
+from tests.conformance.examples import codec, events, frames, glitches, keys, links, records, sketches
 from tests.conformance.examples.shared import MESH, MESH_NAME, Example
 
 FOLDER: Final = Path(__file__).parent / "vectors"
@@ -40,6 +40,11 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
     "forks": (
         f"Section 12.2. `hex` is an array of two records, `key` that of the author who may have forked. {IN_MESH}",
         events.forks,
+    ),
+    "observations": ("Section 12.7. `hex` is the content of an event of kind 8.", glitches.observations),
+    "timelines": (
+        "Section 12.7. `hex` is a set of observations, [[event, content], ...]; `decoded` the records that they make.",
+        glitches.timelines,
     ),
     "meshes": ("Section 2. `hex` is the name in UTF-8 as typed, or the secret.", links.meshes),
     "mesh_tags": ("Section 3. `hex` is the value of `t` in the TXT record of `instance`, in ASCII.", links.mesh_tags),

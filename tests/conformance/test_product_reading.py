@@ -13,8 +13,9 @@ import pytest
 
 from protocol.crypto import DhKey, SigningKey, admit_key, verify
 from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
+from protocol.glitch.timeline import Seen, Timeline
 from protocol.identity import LocalIdentity, Mesh, decode_key_state, invite_mesh, mesh_tag, open_mesh
-from protocol.ids import AuthorId
+from protocol.ids import AuthorId, EventId
 from protocol.ledger.forks import ForkBook
 from protocol.link.channel import Channel
 from protocol.link.handshake import Handshake
@@ -23,6 +24,7 @@ from protocol.reconcile import sketch
 from protocol.reconcile.frontier import Frontier
 from protocol.wire import codec, messages, reconciling
 from protocol.wire.events import EventRecord, decode_event, decode_fork
+from protocol.wire.observations import decode_observation
 from protocol.wire.records import decode_addresses, decode_vector
 from tests.conformance.build_vectors import FILES
 from tests.conformance.examples.readers import READERS
@@ -212,6 +214,36 @@ def _handshake(example: Example) -> dict[str, str]:
     return {**example["decoded"], "hash": done.binding.hex()}
 
 
+def _observation(example: Example) -> dict[str, Any]:
+    seen = decode_observation(_hex(example["hex"]))
+    return {
+        "began_ms": seen.began_ms,
+        "lasted_ms": seen.lasted_ms,
+        "doubt_ms": seen.doubt_ms,
+        "sizes": [seen.mine_count, seen.theirs_count],
+        "mine": [tag.hex() for tag in seen.mine],
+        "theirs": [tag.hex() for tag in seen.theirs],
+        "how": seen.how,
+        "same": [name.hex() for name in seen.same],
+    }
+
+
+def _timeline(example: Example) -> list[dict[str, Any]]:
+    timeline = Timeline(64)
+    pairs = codec.decode(_hex(example["hex"]))
+    assert isinstance(pairs, tuple)
+    for pair in pairs:
+        assert isinstance(pair, tuple)
+        name, content = pair
+        assert isinstance(name, bytes)
+        assert isinstance(content, bytes)
+        timeline.add(Seen(EventId(name), AuthorId(bytes(32)), decode_observation(content)), 0)
+    return [
+        {"id": record.id.hex(), "events": [seen.event.hex() for seen in record.seen]}
+        for record in sorted(timeline.records(), key=lambda record: record.id)
+    ]
+
+
 PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "codec": _codec,
     "frames": _frame,
@@ -223,6 +255,8 @@ PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "events": _event,
     "event_messages": _event_message,
     "forks": _fork,
+    "observations": _observation,
+    "timelines": _timeline,
     "meshes": _mesh,
     "mesh_tags": _tag,
     "channel": _channel,

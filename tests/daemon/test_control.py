@@ -44,6 +44,19 @@ STATUS: dict[str, Any] = {
         "method": str,
         "reason": (str, type(None)),
     },
+    "glitch": {
+        "crowds": (list, type(None)),
+        "alone": bool,
+        "for_s": (*NUMBER, type(None)),
+        "mine": [str],
+        "theirs": [str],
+        "back": int,
+        "confidence": (*NUMBER, type(None)),
+        "amnesty": bool,
+        "so_far": int,
+        "observations": int,
+        "forgiven_today": [{"author": str, "windows": int, "s": NUMBER}],
+    },
     "authors": [
         {
             "author": str,
@@ -154,6 +167,16 @@ async def test_the_status_has_the_promised_shape(tmp_path: Path) -> None:
         assert answer["crowd"]["mean"] is None  # two are too few for a crowd, and nobody has sensors
         assert answer["lab"] is True
         assert answer["cut"] is False
+
+
+async def test_glitches_are_listed_and_named_by_the_beginning_of_their_ids(tmp_path: Path) -> None:
+    async with crew_in(tmp_path) as crew:
+        one, _ = await a_pair(crew)
+        listed = await ask(one, cmd="glitch.list")
+        assert (listed["now"]["crowds"], listed["glitches"], listed["here"]) == (None, [], [])
+        assert "4 digits" in (await ask(one, cmd="glitch.show", glitch="abc"))["error"]
+        assert "no glitch begins with 'abcd'" in (await ask(one, cmd="glitch.show", glitch="abcd"))["error"]
+        assert "unknown command" in (await ask(one, cmd="glitch.farm"))["error"]
 
 
 def test_a_wrong_shape_is_noticed() -> None:

@@ -24,7 +24,19 @@ MACHINES = frozenset(
     }
 )
 NODE = frozenset(
-    {"node", "durable", "flow", "neighborhood", "port", "reception", "snapshot", "statistics", "transit", "voice"}
+    {
+        "node",
+        "durable",
+        "flow",
+        "neighborhood",
+        "port",
+        "reception",
+        "rifts",
+        "snapshot",
+        "statistics",
+        "transit",
+        "voice",
+    }
 )  # node.py and its parts: they compose, and decide nothing
 LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 
@@ -63,7 +75,7 @@ MAY_IMPORT_OURS = {
     "tests": set(OURS),
     "benchmarks": set(OURS),
 }
-MOOD = re.compile(r"vector|collective|emotion|arousal|valence|dominance", re.IGNORECASE)
+MOOD = re.compile(r"vector|collective|emotion|dissonance|arousal|valence|dominance", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

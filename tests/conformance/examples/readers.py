@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.conformance.examples import codec, events, frames, keys, records, sketches
+from tests.conformance.examples import codec, events, frames, glitches, keys, records, sketches
 from tests.conformance.examples.shared import MESH, Example
 from tests.conformance.reference.channel import Direction, rekeyed
 from tests.conformance.reference.codec import Refused
 from tests.conformance.reference.crypto import verify
 from tests.conformance.reference.events import read_fork
+from tests.conformance.reference.glitches import read_observation, told
 from tests.conformance.reference.keystates import INITIATOR_ROLE, RESPONDER_ROLE, check_proof
 from tests.conformance.reference.meshes import mesh_of, open_mesh, open_secret, tag
 from tests.conformance.reference.noise import Initiator, Responder
@@ -97,6 +98,8 @@ READERS: Final[dict[str, Callable[[Example], Any]]] = {
     "events": lambda example: events.read_event(_hex(example["hex"])),
     "event_messages": lambda example: events.read_name(_hex(example["hex"])),
     "forks": lambda example: read_fork(_hex(example["hex"]), MESH.mesh_id, _hex(example["key"])),
+    "observations": lambda example: told(read_observation(_hex(example["hex"]))),
+    "timelines": lambda example: glitches.read_set(_hex(example["hex"])),
     "meshes": _mesh,
     "mesh_tags": _tag,
     "channel": _channel,

@@ -90,6 +90,9 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "R96": "entries are given and asked for, the urgent first",
     "R97": "a session is bounded, and what is wrong in it ends it and not the link",
     "R98": "one session at a time on a link",
+    "R110": "what one hub saw of a glitch",
+    "R111": "which observations make one record, and its id",
+    "R112": "an observation is erased 14 days after its date",
 }
 
 NOT_TESTABLE: Final[dict[str, str]] = {
@@ -104,5 +107,8 @@ NOT_TESTABLE: Final[dict[str, str]] = {
     "R57": "needs a hub that has lost somebody for minutes; the tests of the daemon cut links and wait",
     "R83": "needs a look at the disk; the crash campaigns replay it",
     "R86": "needs a restart from a backup",
+    "R110": "an observation is for people and the hub's own timeline; on links it is an event like any other",
+    "R111": "records are derived and never travel; the examples in timelines.json say what must come out",
+    "R112": "a hub that knows no date keeps it, and whether a hub knows the date does not show on a link",
     "R74": "how long a hub bears with a silent link is its own affair within R30; what it was told does not show",
 }

@@ -23,6 +23,9 @@ def ring(hubs: int, reach: int, *, lost: int = 0, suspect: int | None = None) ->
         "up_s": 12.0,
         "mesh": {"name": "plaza"},
         "crowd": {"in_reach": hubs},
+        "glitch": {"crowds": [hubs, lost], "alone": False, "for_s": 12.0, "confidence": 0.9}
+        if lost
+        else {"crowds": None},
         "opinions": [{"peer": name(peer), "state": "suspect" if peer == suspect else "alive"} for peer in links[0]],
         "overlay": {
             "small": False,

@@ -1,0 +1,107 @@
+"""A crowd that is torn and heals: what its hubs say meanwhile, and what they tell of it afterwards."""
+
+from __future__ import annotations
+
+from protocol.clock import MS, SECOND
+from protocol.effects import EventAccepted
+from protocol.glitch.timeline import Record
+from protocol.glitch.values import GlitchConfig, Pardon
+from protocol.wire.events import GLITCH
+from sim.host import Host
+from sim.world import World, WorldConfig
+
+DAY_MS = 86_400_000
+
+
+def torn(seed: int, dated: float) -> tuple[World, list[Pardon]]:
+    """Four and three hubs that could not hear each other for 10 s, 12 s later; with all that they forgave."""
+    world = World(seed, WorldConfig(dated=dated))
+    hubs = [world.add(at=index * 100 * MS) for index in range(7)]
+    world.run(12 * SECOND)
+    forgiven: list[Pardon] = []
+    for host in hubs:
+        assert host.node is not None
+        host.node.pardon_by(forgiven.append)
+    world.cut(hubs[:4], hubs[4:])
+    world.run(22 * SECOND)
+    for host in hubs:
+        split = world.statistics(host).glitch.now
+        assert split is not None
+        sides = [{mate.author for mate in side} for side in (hubs[:4], hubs[4:])]
+        assert [set(split.mine), set(split.theirs)] == (sides if host in hubs[:4] else sides[::-1])
+        assert abs(split.began - host.clock(12 * SECOND)) <= SECOND
+    world.heal()
+    world.run(34 * SECOND)
+    return world, forgiven
+
+
+def told(host: Host) -> tuple[Record, ...]:
+    """The timeline of a hub."""
+    assert host.node is not None
+    return host.node.glitches()
+
+
+def test_both_halves_of_a_crowd_without_dates_tell_one_glitch_alike_until_its_authors_take_it_back() -> None:
+    world, _ = torn(3, 0.0)
+    first = world.hosts[0]
+    (before,) = told(first)
+    assert (before.sizes, before.disputed, len(before.seen), before.began_ms) == ((4, 3), 0, 7, 0)
+    assert abs(before.lasted_ms - 11_000) <= 3_000
+    assert all(told(host) == (before,) for host in world.hosts)
+    world.crash(first)
+    world.run(world.now + SECOND)
+    world.restart(first)
+    world.run(world.now + 25 * SECOND)
+    (after,) = told(world.hosts[1])
+    assert {one.author for one in before.seen} - {one.author for one in after.seen} == {first.author}
+
+
+def test_a_crowd_of_which_half_know_the_date_tells_one_glitch_alike() -> None:
+    world, _ = torn(3, 0.5)
+    (record,) = told(world.hosts[0])
+    assert record.began_ms
+    assert all(told(host) == (record,) for host in world.hosts)
+
+
+def test_what_was_told_survives_a_restart_and_is_erased_two_weeks_later() -> None:
+    world, forgiven = torn(3, 1.0)
+    first = world.hosts[0]
+    for host in world.hosts:
+        glitch = world.statistics(host).glitch
+        subjects = {author for author, _, _ in glitch.amnesty}
+        assert subjects == (set(glitch.past[0].theirs) if glitch.past[0].grounded else set())
+    assert forgiven, "somebody had dialled enough of the others"
+    assert all(one.until_us - one.since_us <= GlitchConfig().amnesty_us_max for one in forgiven)
+    before = told(first)
+    assert len(before) == 1
+    world.crash(first, power=True)
+    world.run(world.now + SECOND)
+    world.restart(first)
+    world.run(world.now + 4 * SECOND)
+    assert told(first) == before
+    for days, left in ((13, True), (15, False)):
+        for host in world.hosts:
+            world.tell_date(host, wrong_by_ms=days * DAY_MS)
+        world.run(world.now + 2 * SECOND)
+        assert all(bool(told(host)) == left for host in world.hosts)
+    for host in world.hosts:
+        assert all(stored.payload is None for stored in host.storage.disk.ledger(fresh=False).events if stored.indexed)
+
+
+def test_one_hub_that_reboots_is_no_glitch() -> None:
+    world = World(5, WorldConfig())
+    hubs = [world.add(at=index * 100 * MS) for index in range(7)]
+    written: list[object] = []
+    world.observers.append(
+        lambda _host, event: (
+            written.append(event) if isinstance(event, EventAccepted) and event.event.kind == GLITCH else None
+        )
+    )
+    world.run(12 * SECOND)
+    world.crash(hubs[2], power=True)
+    world.run(18 * SECOND)
+    world.restart(hubs[2])
+    world.run(24 * SECOND)
+    assert all(world.statistics(host).glitch.now is None for host in hubs)
+    assert not any(world.statistics(host).glitch.past for host in hubs)
+    assert not written
