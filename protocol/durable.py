@@ -8,13 +8,23 @@ an author's keys are kept, here and on the disk, as long as an event of it is he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from protocol.clock import Instant, hlc_utc_ms
 from protocol.crypto import Verifier, digest
-from protocol.effects import Disconnect, Drop, Effect, Emit, KeepKeyState, LoadPayload, SetTimer, StoreEvents
+from protocol.effects import (
+    Disconnect,
+    Drop,
+    Effect,
+    Emit,
+    KeepKeyState,
+    LedgerNews,
+    LoadPayload,
+    SetTimer,
+    StoreEvents,
+)
 from protocol.errors import CloseCode, Reason, RemoteProtocolError
 from protocol.gossip import trees as tree
 from protocol.gossip.trees import Trees
@@ -51,7 +61,8 @@ class DurableConfig:
 
 
 class Durable:
-    """Carries news between ledger, trees and reconciliation, and between them and the links."""
+    """Carries news between ledger, trees and reconciliation, and between them and the links; tells ``listeners`` of
+    the ledger's news, who must only take note."""
 
     def __init__(
         self,
@@ -69,6 +80,7 @@ class Durable:
         self._flow = outbox.flow
         self._links: dict[AuthorId, LinkId] = {}
         self._touched: dict[AuthorId, None] = {}
+        self.listeners: list[Callable[[LedgerNews], None]] = []
         self.ledger = Ledger(
             *(mesh_id, identity, verifier, self._keys.public_key, self._standing, self._room),
             rng.child("ledger"),
@@ -241,6 +253,8 @@ class Durable:
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))
                 case _:
                     effects.append(Emit(one))
+                    for listener in self.listeners:
+                        listener(one)
 
     def _keep_keys(self, order: StoreEvents, effects: list[Effect]) -> None:
         """The keys of an author go to the disk no later than the first of its events."""

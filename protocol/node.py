@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocol import limits
+from protocol.bonds import Bonds
 from protocol.clock import MS, SECOND, Instant
+from protocol.collective.aggregate import aggregate
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
 from protocol.durable import TIMERS, Durable, DurableConfig
@@ -19,8 +21,10 @@ from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer,
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
-from protocol.ids import LinkId
+from protocol.ids import AuthorId, LinkId
 from protocol.inputs import (
+    Attest,
+    ConfirmMeeting,
     DialFailed,
     FrameReceived,
     Input,
@@ -30,10 +34,12 @@ from protocol.inputs import (
     LinkUp,
     LinkWritable,
     LoopLagged,
+    MeetPeer,
     MessagesReceived,
     PayloadLoaded,
     PeerSeen,
     Publish,
+    Regard,
     SetGrant,
     Started,
     Stored,
@@ -53,8 +59,9 @@ from protocol.neighborhood import Neighborhood, within
 from protocol.port import Outbox, Port, closes, link_statistics
 from protocol.reception import Reception
 from protocol.rng import Rng
-from protocol.snapshot import Lookout, author_statistics, crowd, shown
+from protocol.snapshot import Lookout, author_statistics, contributions, shown, trusted_crowd
 from protocol.statistics import EventStatistics, NodeStatistics, OpinionStatistics
+from protocol.trust.values import Explanation, TrustConfig
 from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
 from protocol.wire.records import VectorRecord
@@ -73,6 +80,7 @@ class NodeConfig:
     liveness: LivenessConfig = field(default_factory=LivenessConfig)
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
     durable: DurableConfig = field(default_factory=DurableConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
 
 
 class Node:
@@ -104,8 +112,13 @@ class Node:
         self._durable = Durable(
             *(mesh.mesh_id, identity, verifier, self._vectors, self._outbox, rng.child("durable")), self.config.durable
         )
+        self._bonds = Bonds(
+            *(mesh.mesh_id, identity, self._durable, self._vectors.keys, self._outbox, rng.child("trust")),
+            self.config.trust,
+        )
         self._reception = Reception(
-            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._lookout.roll)
+            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._bonds),
+            self._lookout.roll,
         )
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -133,16 +146,18 @@ class Node:
             effects = self._route(input, now)
         self._awake_at = now
         self._follow(effects, effects, now)
-        while self._hood.todo or self._outbox.changed:
+        while self._hood.todo or self._outbox.changed or self._bonds.todo:
             gone = self._hood.settle(now, effects)
             if gone:
                 self._close(gone, now, effects)
+            more: list[Effect] = []
+            if self._bonds.todo:
+                self._bonds.settle(more)
             if self._outbox.changed:
                 self._outbox.changed = False
-                more: list[Effect] = []
                 self._durable.review(self._hood.bridges(now), now, more)
-                effects += more
-                self._follow(more, effects, now)
+            effects += more
+            self._follow(more, effects, now)
         vectors = self._vectors
         if vectors.boot < self._book.boot_seen < limits.COUNTER_MAX:
             vectors.boot = self._book.boot_seen + 1
@@ -217,7 +232,12 @@ class Node:
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
                 self._vectors.utc_offset_ms = offset = utc_ms - now // MS if known else None
+                self._bonds.dated(offset, now)
                 return self._durable.dated(offset, now)
+            case PayloadLoaded(peer) if peer == self.author:
+                return self._bonds.loaded(input, now)
+            case Attest() | MeetPeer() | ConfirmMeeting() | Regard():
+                return self._bonds.handle(input, now)
             case Stored() | StoreFailed() | PayloadLoaded() | WriteEvent():
                 return self._durable.handle(input, now)
             case InterfaceChanged(listen):
@@ -252,6 +272,7 @@ class Node:
         self._listen(started.listen)
         effects += self._hood.restore(started.peers, now)
         effects += self._durable.start(started, now)
+        effects += self._bonds.start(started, now)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
@@ -308,14 +329,17 @@ class Node:
         self._vectors.link_down(link, now)
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
-        return effects
+        return effects + self._bonds.link_down(port.peer, now)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
         if key == TICK:
             self._lookout.presence(self.author, self._ports, now)
-            return [*self._vectors.tick(now), *self._hood.keep(now), SetTimer(TICK, now + SECOND)]
+            effects = [*self._vectors.tick(now), *self._hood.keep(now), *self._bonds.tick(now)]
+            if not self._vectors.scope.whole:
+                self._vectors.scope.shares = self._bonds.shares(self._vectors.shelf.authors(), now)
+            return [*effects, SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
             if held is not None:
@@ -362,11 +386,33 @@ class Node:
         """All durable events of a kind that are stored here, in author order."""
         return self._durable.of_kind(kind)
 
+    def explain(self, author: AuthorId, now: Instant) -> Explanation:
+        """Why somebody stands with this hub as it does."""
+        return self._bonds.trust.explain(author, self._bonds.utc_ms(now))
+
+    def acquaintances(self) -> list[AuthorId]:
+        """Everybody of whom this hub knows anything that concerns trust, in ascending order."""
+        return self._bonds.trust.known()
+
+    def standing(self, author: AuthorId, now: Instant) -> float:
+        """How somebody stands with this hub, -1..1."""
+        return self._bonds.trust.standing(author, self._bonds.utc_ms(now)).value
+
+    def session_shared(self, author: AuthorId, now: Instant) -> list[Effect]:
+        """An echo session that ``author`` and this hub shared has ended."""
+        return self._bonds.session_shared(author, now)
+
+    def pardon(self, author: AuthorId, since_ms: int, until_ms: int) -> list[Effect]:
+        """A glitch: nothing said of ``author`` within this time (UTC ms) counts, for or against."""
+        return self._bonds.pardon(author, since_ms, until_ms)
+
     def statistics(self, now: Instant) -> NodeStatistics:
         """An immutable picture of everything this hub knows at ``now``."""
         presence = self._lookout.presence(self.author, self._ports, now)
         inside = frozenset(presence.inside)
         shelf = self._vectors.shelf
+        found = contributions(shelf, inside, now)
+        trust, utc_ms = self._bonds.trust, self._bonds.utc_ms(now)
         return NodeStatistics(
             now,
             self.author,
@@ -377,8 +423,13 @@ class Node:
                 link_statistics(link, port, self._liveness, self._vectors.lanes.get(link), now)
                 for link, port in self._ports.items()
             ),
-            tuple(author_statistics(held, self.author, self._ports, now) for held in shown(shelf, now)),
-            crowd(shelf, inside, now),
+            tuple(
+                author_statistics(
+                    held, self.author, self._ports, trust.attention(held.record.author, utc_ms).name.lower(), now
+                )
+                for held in shown(shelf, now)
+            ),
+            aggregate(found),
             presence.inside,
             presence.out,
             self._views.exiles(),
@@ -395,4 +446,6 @@ class Node:
             ),
             self._vectors.scope.statistics(),
             self._durable.statistics(now),
+            trusted_crowd(found, self.author, trust, utc_ms),
+            trust.statistics(),
         )

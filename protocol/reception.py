@@ -6,6 +6,7 @@ change, so there is nothing to undo.
 
 from __future__ import annotations
 
+from protocol.bonds import Bonds
 from protocol.clock import Instant
 from protocol.collective.presence import Roll
 from protocol.durable import Durable
@@ -19,6 +20,7 @@ from protocol.neighborhood import Neighborhood
 from protocol.port import Outbox, Port, closes
 from protocol.wire import messages as wire
 from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
+from protocol.wire.meeting import Meet, MeetConfirm, MeetReveal
 from protocol.wire.messages import Message, decode_frame
 from protocol.wire.probing import Nack, PingReq, ProbeAck, Refute, Suspect
 
@@ -34,6 +36,7 @@ class Reception:
         hood: Neighborhood,
         book: AddressBook,
         durable: Durable,
+        bonds: Bonds,
         roll: Roll,
     ) -> None:
         self.received: dict[type[Message], int] = {}
@@ -45,6 +48,7 @@ class Reception:
         self._hood = hood
         self._book = book
         self._durable = durable
+        self._bonds = bonds
         self._roll = roll
 
     def frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
@@ -125,6 +129,8 @@ class Reception:
             case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
                 effects, told = self._liveness.receive(link, message, now)
                 effects += self._outbox.tell(told, now)
+            case Meet() | MeetReveal() | MeetConfirm():
+                effects = self._bonds.receive(port.peer, message, now)
             case wire.Hello():
                 effects = self._hello(link, port, message, now)
             case wire.Bye(code):

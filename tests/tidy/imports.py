@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tests.tidy.tree import Finding, Source, is_below
 
 GROUND = frozenset({"ids", "clock", "limits", "errors", "rng", "bars"})
-COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity"})
+COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity", "sealing"})
 MACHINES = frozenset(
     {
         *("link", "membership", "gossip", "ledger", "reconcile"),
@@ -24,7 +24,7 @@ MACHINES = frozenset(
     }
 )
 NODE = frozenset(
-    {"node", "durable", "flow", "neighborhood", "port", "reception", "snapshot", "statistics", "voice"}
+    {"node", "bonds", "durable", "flow", "neighborhood", "port", "reception", "snapshot", "statistics", "voice"}
 )  # node.py and its parts: they compose, and decide nothing
 LAYERS = (GROUND, COMMONS, MACHINES, NODE)
 
