@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from meshnode import stories, view
+from meshnode import stories, trusting, view
 from meshnode.transport.tcp import SCARCE
 from protocol.errors import StoreError
 
@@ -97,6 +97,8 @@ async def answer(hub: Hub, line: bytes) -> dict[str, object]:
         return view.status(hub)
     if isinstance(command, str) and command.startswith("story."):
         return await stories.answer(hub, command, request)
+    if isinstance(command, str) and command.startswith("trust."):
+        return await trusting.answer(hub, command, request)
     if isinstance(command, str) and command.startswith("lab."):
         return _lab(hub, command, request)
     return {"error": f"unknown command {str(command)[:64]!r}"}

@@ -38,6 +38,7 @@ from meshnode.transport.lab import Lab, LabTransport
 from meshnode.transport.link import Link
 from meshnode.transport.poller import poller
 from meshnode.transport.tcp import Tcp
+from meshnode.trusting import Encounters
 from meshnode.utc import utc_error_ms
 from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
@@ -115,10 +116,12 @@ class Hub:
     recorder: Recorder | None = None
     ready_us: int = 0
     pen: Pen = field(init=False)
+    encounters: Encounters = field(init=False)
 
     def __post_init__(self) -> None:
         self.pen = Pen(self.driver.feed)
-        self.events.listeners.append(self.pen.observe)
+        self.encounters = Encounters(self.driver.feed, self.pen)
+        self.events.listeners += [self.pen.observe, self.encounters.observe]
 
     def told(self, kind: int) -> tuple[EventStatistics, ...]:
         """The durable events of a kind that are stored here."""

@@ -394,6 +394,10 @@ class Node:
         """Everybody of whom this hub knows anything that concerns trust, in ascending order."""
         return self._bonds.trust.known()
 
+    def wishes(self, now: Instant) -> list[AuthorId]:
+        """The linked hubs whose person wants to meet ours."""
+        return self._bonds.meetings.wishes(now)
+
     def standing(self, author: AuthorId, now: Instant) -> float:
         """How somebody stands with this hub, -1..1."""
         return self._bonds.trust.standing(author, self._bonds.utc_ms(now)).value

@@ -333,6 +333,115 @@ def story_withdraw(config_path: Path | None, state_dir: Path | None, as_json: bo
     withdraw_command(_state_dir(config_path, state_dir), event, as_json=as_json)
 
 
+@main.group()
+def trust() -> None:
+    """Whom this hub trusts and why: its own view, which nobody else sees."""
+
+
+@trust.command("list")
+@_CONFIG
+@_STATE
+@_JSON
+def trust_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """Everybody this hub has heard of, best standing first."""
+    from meshnode.cli.trust import list_command
+
+    list_command(_state_dir(config_path, state_dir), as_json=as_json)
+
+
+@trust.command("why")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("author")
+def trust_why(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Why somebody stands as it does, every line of it; AUTHOR is the beginning of its id."""
+    from meshnode.cli.trust import why_command
+
+    why_command(_state_dir(config_path, state_dir), author, as_json=as_json)
+
+
+@trust.command("card")
+@_CONFIG
+@_STATE
+@_JSON
+def trust_card(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """The text by which somebody who stands before you can vouch for you (fit for a QR code)."""
+    from meshnode.cli.trust import card_command
+
+    card_command(_state_dir(config_path, state_dir), as_json=as_json)
+
+
+@trust.command("vouch")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("whom")
+@click.option("--code", is_flag=True, help="Both of you run this and compare a code; WHOM is the beginning of an id.")
+@click.option(
+    "--strength", type=click.IntRange(-100, 100), default=100, help="How much; 0 takes it back, below 0 warns."
+)
+def trust_vouch(
+    config_path: Path | None, state_dir: Path | None, as_json: bool, whom: str, code: bool, strength: int
+) -> None:
+    """Vouch for somebody who stands before you: WHOM is the card that its hub shows, or use --code."""
+    from meshnode.cli.trust import meet_command, vouch_command
+
+    place = _state_dir(config_path, state_dir)
+    if code:
+        meet_command(place, whom, as_json=as_json)
+    else:
+        vouch_command(place, whom, strength, as_json=as_json)
+
+
+@trust.command("block")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("author")
+def trust_block(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Want nothing to do with somebody: not shown, not heard, no weight; nobody is told."""
+    from meshnode.cli.trust import regard_command
+
+    regard_command(_state_dir(config_path, state_dir), "block", author, on=True, as_json=as_json)
+
+
+@trust.command("unblock")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("author")
+def trust_unblock(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Take a block back."""
+    from meshnode.cli.trust import regard_command
+
+    regard_command(_state_dir(config_path, state_dir), "block", author, on=False, as_json=as_json)
+
+
+@trust.command("mute")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("author")
+def trust_mute(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Do not show somebody; nothing else changes."""
+    from meshnode.cli.trust import regard_command
+
+    regard_command(_state_dir(config_path, state_dir), "mute", author, on=True, as_json=as_json)
+
+
+@trust.command("unmute")
+@_CONFIG
+@_STATE
+@_JSON
+@click.argument("author")
+def trust_unmute(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Show somebody again."""
+    from meshnode.cli.trust import regard_command
+
+    regard_command(_state_dir(config_path, state_dir), "mute", author, on=False, as_json=as_json)
+
+
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

@@ -144,6 +144,10 @@ class Meetings:
             return []
         return self._end("nobody has answered" if not self._meeting.code else "not both have compared the codes")
 
+    def wishes(self, now: Instant) -> list[AuthorId]:
+        """Whose person waits for ours."""
+        return [peer for peer, (_, until) in self._wishes.items() if now < until]
+
     @property
     def idle(self) -> bool:
         """Whether there is nothing for :meth:`tick`."""

@@ -49,6 +49,7 @@ PROTOCOL_THIRD_PARTY = {
 # field of the simulator plays overlays, trees and detectors of 10,000 members without the rest of their hubs.
 MACHINES_OPEN_TO = {
     "meshnode": frozenset({"link"}),
+    "meshnode.trusting": frozenset({"trust"}),  # its values, and an explanation in words
     "sim": frozenset[str](),
     "sim.papers.sybil": frozenset({"trust"}),
     **dict.fromkeys(
