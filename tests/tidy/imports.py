@@ -195,10 +195,13 @@ def only_node_knows_machines(source: Source) -> Iterator[Finding]:
 
 
 def trust_is_blind_to_mood(source: Source) -> Iterator[Finding]:
-    """Nothing under ``protocol.trust`` imports or even names vectors or the collective: emotion never touches trust."""
-    if not source.inside("protocol.trust"):
+    """Nothing under ``protocol.trust``, nor the room that feeds it, imports or even names vectors or the collective:
+    emotion never touches trust. The room needs key states, and no more of gossip."""
+    if not (source.inside("protocol.trust") or source.module == "protocol.bonds"):
         return
     for found in imports(source):
+        if source.module == "protocol.bonds" and is_below(found.target, "protocol.gossip.keys"):
+            continue
         if MOOD.search(found.target) or any(is_below(found.target, f"protocol.{m}") for m in ("gossip", "collective")):
             yield source.finding(found.line, f"trust imports {found.target}: emotion never touches trust")
     for node in ast.walk(source.tree):
