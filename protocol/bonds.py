@@ -148,7 +148,7 @@ class Bonds:
                 case EventAccepted(event):
                     if event.author == self._own and event.kind == SEALED:
                         self._unread[event.id] = event
-                    elif self.trust.is_proven(event.author) and not self._durable.ledger.has_forked(event.author):
+                    elif self.trust.is_proven(event.author) and self._durable.ledger.has_merged(event.author):
                         effects += self._told(self.trust.settle(event.author))
                 case PayloadKept(event):
                     self._unread[event.id] = event

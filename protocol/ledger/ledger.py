@@ -419,6 +419,19 @@ class Ledger:
         """Whether there is a proof, and the author has not yet brought its branches together again."""
         return self._intake.forks.get(author) is not None and len(self._archive.chain(author).heads()) != 1
 
+    def has_merged(self, author: AuthorId) -> bool:
+        """Whether the author has brought the branches of a proven fork together: both are here, stored, and end in one
+        head; or a base has taken their place."""
+        fork, chain = self._intake.forks.get(author), self._archive.chain(author)
+        if fork is None or len(chain.heads()) != 1:
+            return False
+        both = (decode_event(self._mesh_id, *record) for record in (fork.one, fork.other))
+        for one in both:
+            entry = chain.entries.get(one.id)
+            if not (entry.counted if entry is not None else chain.base is not None and one.seq <= chain.base.seq):
+                return False
+        return True
+
     def statistics(self) -> LedgerStatistics:
         """The picture for status and tests."""
         archive = self._archive

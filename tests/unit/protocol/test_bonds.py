@@ -12,18 +12,20 @@ from protocol.effects import (
     MeetingCode,
     MeetingEnded,
     StandingChanged,
+    StoreEvents,
     StoreTrust,
     WriteRefused,
 )
 from protocol.errors import Reason
-from protocol.ids import AuthorId
-from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, Regard, Started, WriteEvent
+from protocol.ids import AuthorId, EventId
+from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, Regard, Started, Stored, WriteEvent
 from protocol.node import Node
 from protocol.rng import Rng
 from protocol.trust.memory import encode_state
 from protocol.trust.values import TrustState
-from protocol.wire.contents import encode_withdrawal
-from protocol.wire.events import SEALED, WITHDRAWAL
+from protocol.wire.contents import Story, encode_story, encode_withdrawal
+from protocol.wire.events import SEALED, STORY, WITHDRAWAL, EventFields, Payload, event_bytes
+from protocol.wire.events import Event as EventMessage
 from sim.host import Host
 from sim.pair import Pair
 from tests.unit.protocol.hub import Hub, drops
@@ -201,3 +203,43 @@ def test_a_shared_session_counts_and_a_glitch_voids_it() -> None:
     assert two.value("left", "right") > 0
     two.left.pardon(two.author("right"), 0, 1)
     assert two.value("left", "right") == 0.0
+
+
+def written(seq: int, prev: EventId | None, heads: tuple[EventId, ...], incarnation: int, text: str) -> EventMessage:
+    """An event of Ann's, as its author sends it."""
+    payload = Payload(bytes(16), encode_story(Story(text, "")))
+    signed = event_bytes(
+        MESH.mesh_id,
+        EventFields(
+            author=ANN.author,
+            rotation=0,
+            incarnation=incarnation,
+            seq=seq,
+            prev=prev,
+            heads=heads,
+            kind=STORY,
+            payload_hash=payload.hash(),
+            payload_size=len(payload.content),
+        ),
+    )
+    return EventMessage(signed, ANN.sign(signed), payload)
+
+
+def test_a_fork_counts_until_its_branches_are_one_again() -> None:
+    hub = Hub()
+    hub.join(1, ANN)
+
+    def hear(message: EventMessage) -> None:
+        for effect in hub.say(1, message):
+            if isinstance(effect, StoreEvents):
+                hub.act(Stored(effect.ticket))
+
+    one, other = (written(1, None, (), 1, text) for text in ("one", "other"))
+    names = [EventId(digest(message.signed)) for message in (one, other)]
+    hear(one)
+    assert hub.node.standing(ANN.author, hub.now) == 0.0
+    hear(other)
+    assert hub.node.explain(ANN.author, hub.now).proven
+    assert hub.node.standing(ANN.author, hub.now) == -1.0
+    hear(written(2, names[0], (names[1],), 1, "both are mine"))
+    assert hub.node.standing(ANN.author, hub.now) == 0.0
