@@ -113,9 +113,12 @@ class Bonds:
         self.todo = self.todo or bool(self._unread)
 
     def dated(self, utc_offset_ms: int | None, now: Instant) -> None:
-        """The date is known, or not any more. Words that were weighed without it are weighed again."""
+        """The date is known, or not any more. It is taken once in a run and goes on with boot time: a clock that is set
+        makes nobody's words older or newer. Words that were weighed without a date are weighed again."""
+        if utc_offset_ms is None or self._offset_ms is not None:
+            return
         self._offset_ms = utc_offset_ms
-        if self._undated and utc_offset_ms is not None:
+        if self._undated:
             self._undated = False
             state, self.trust = self.trust.state(), Trust(self._own, self._config, self._rng.child("walks"))
             self._begin(state, now)

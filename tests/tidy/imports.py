@@ -51,7 +51,7 @@ MACHINES_OPEN_TO = {
     "meshnode": frozenset({"link"}),
     "meshnode.trusting": frozenset({"trust"}),  # its values, and an explanation in words
     "sim": frozenset[str](),
-    "sim.papers.sybil": frozenset({"trust"}),
+    **dict.fromkeys(("sim.papers.sybil", "sim.papers.malice"), frozenset({"trust"})),
     **dict.fromkeys(
         ("sim.field", "sim.members", "sim.papers", "sim.spread"), frozenset({"membership", "gossip", "reconcile"})
     ),
