@@ -24,21 +24,8 @@ def bars(answer: dict[str, Any]) -> dict[str, bool]:
     return {bar["name"]: bar["met"] for bar in answer["bars"]}
 
 
-def test_a_few_honest_with_contacts_hear_each_other_among_false_names() -> None:
-    answer = told("gossipsub", "--nodes", "6", "--quick", "--part", "covert-flash")
-    assert bars(answer) == {"covert-flash: delivered, least of all seeds": True, "covert-flash: p99 latency": True}
-    assert [row["contacts"] for row in answer["tables"]["what arrives"]] == [4, 0]
-
-
-def test_a_surrounded_hub_finds_back_to_whom_it_knew() -> None:
-    answer = told("eclipse", "--nodes", "8", "--quick")
-    assert list(bars(answer).values()) == [True]
-    assert answer["tables"]["first honest link after a restart"][0]["restarts"] == 3
-
-
-@pytest.mark.parametrize("part", ["reboot", "clock"])
-def test_a_fault_that_harms_nobody_lowers_no_standing(part: str) -> None:
-    answer = told("benign", "--nodes", "3", "--part", part)
+def test_a_restart_lowers_no_standing() -> None:
+    answer = told("benign", "--part", "reboot")
     assert list(bars(answer).values()) == [True]
     assert answer["conditions"]["standing in the calm twins, mean"] > 0.8
     assert answer["tables"]["faults"][0]["times"] > 0
