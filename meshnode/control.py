@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from meshnode import glitches, stories, view
+from meshnode import glitches, stories, trusting, view
 from meshnode.transport.tcp import SCARCE
 from protocol.errors import StoreError
 
@@ -99,6 +99,8 @@ async def answer(hub: Hub, line: bytes) -> dict[str, object]:
         return await stories.answer(hub, command, request)
     if isinstance(command, str) and command.startswith("glitch."):
         return glitches.answer(hub, command, request)
+    if isinstance(command, str) and command.startswith("trust."):
+        return await trusting.answer(hub, command, request)
     if isinstance(command, str) and command.startswith("lab."):
         return _lab(hub, command, request)
     return {"error": f"unknown command {str(command)[:64]!r}"}

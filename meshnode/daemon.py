@@ -37,6 +37,7 @@ from meshnode.transport.lab import Lab, LabTransport
 from meshnode.transport.link import Link
 from meshnode.transport.poller import poller
 from meshnode.transport.tcp import Tcp
+from meshnode.trusting import Encounters
 from meshnode.utc import utc_error_ms
 from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
@@ -120,10 +121,12 @@ class Hub:
     ready_us: int = 0
     warnings: dict[str, str] = field(default_factory=dict)
     pen: Pen = field(init=False)
+    encounters: Encounters = field(init=False)
 
     def __post_init__(self) -> None:
         self.pen = Pen(self.driver.feed)
-        self.events.listeners += [self.pen.observe, self._notice]
+        self.encounters = Encounters(self.driver.feed, self.pen)
+        self.events.listeners += [self.pen.observe, self.encounters.observe, self._notice]
 
     def warn(self, kind: str, message: str) -> None:
         """Something that only the owner can mend: said once, and in the status from now on."""
@@ -181,6 +184,7 @@ class _Daemon:
             store_boot=self._raise_boot,
             store_key_state=self._store_key_state,
             store_peers=self._store_peers,
+            store_trust=self._store_trust,
             keep_key_state=store.know,
             store_events=store.submit,
             load_payload=store.load,
@@ -216,6 +220,12 @@ class _Daemon:
             self._state.put_peers(self.hub.opened.mesh.mesh_id, peers)
         except StoreError as fault:
             say("store", f"known hubs were not written: {fault}", level=logging.ERROR)
+
+    def _store_trust(self, encoded: bytes) -> None:
+        try:
+            self._state.put_trust(self.hub.opened.mesh.mesh_id, encoded)
+        except StoreError as fault:
+            say("store", f"whom this hub blocks or mutes was not written: {fault}", level=logging.ERROR)
 
     async def keep_key_states(self) -> None:
         """Write others' rotated key states to disk, every few seconds at most: strangers can make many."""
@@ -367,7 +377,9 @@ class _Daemon:
         hub.addresses = reachable_addresses(hub.listen[0], hub.listen[1], network_interfaces())
         met = self._state.peers(hub.opened.mesh.mesh_id)
         ledger = replace(self._store.take_ledger(), fresh=hub.opened.fresh)
-        hub.driver.feed(Started(boot, tuple(self._key_states.values()), hub.addresses, met, ledger, entropy(16)))
+        trust = self._state.trust(hub.opened.mesh.mesh_id)
+        keys = tuple(self._key_states.values())
+        hub.driver.feed(Started(boot, keys, hub.addresses, met, ledger, entropy(16), trust))
         hub.driver.feed(SetGrant(grant_of(config)))
         nursery.start_soon(hub.driver.run_timers)
         if self.poller is not None:

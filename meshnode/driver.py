@@ -33,6 +33,7 @@ from protocol.effects import (
     StoreEvents,
     StoreKeyState,
     StorePeers,
+    StoreTrust,
 )
 from protocol.errors import Reason
 from protocol.ids import AuthorId, LinkId
@@ -59,6 +60,7 @@ class Driver:
         store_boot: Callable[[int], None],
         store_key_state: Callable[[AuthorId, bytes], None],
         store_peers: Callable[[tuple[PeerRecord, ...]], None],
+        store_trust: Callable[[bytes], None],
         keep_key_state: Callable[[AuthorId, bytes], None],
         store_events: Callable[[StoreEvents], None],
         load_payload: Callable[[LoadPayload], None],
@@ -72,6 +74,7 @@ class Driver:
         self._store_boot = store_boot
         self._store_key_state = store_key_state
         self._store_peers = store_peers
+        self._store_trust = store_trust
         self._keep_key_state = keep_key_state
         self._store_events = store_events
         self._load_payload = load_payload
@@ -165,6 +168,8 @@ class Driver:
                 self._store_key_state(author, encoded)
             case StorePeers(peers):
                 self._store_peers(peers)
+            case StoreTrust(encoded):
+                self._store_trust(encoded)
             case KeepKeyState(author, encoded):
                 self._keep_key_state(author, encoded)
             case StoreEvents():

@@ -151,6 +151,22 @@ class StateDirectory:
         _hex_list(path, "peers", listed, 3 * STORED_PEERS_MAX)
         _save(path, {"version": VERSION, "peers": listed})
 
+    def trust(self, mesh_id: MeshId) -> bytes:
+        """What the Node asked to keep of whom its person blocks, mutes and has met.
+
+        Raises:
+            StoreError: as :meth:`meshes`.
+        """
+        return read_private(self.path / f"trust-{mesh_id.hex()}") or b""
+
+    def put_trust(self, mesh_id: MeshId, encoded: bytes) -> None:
+        """Replace that.
+
+        Raises:
+            StoreError: writing failed; nothing changed.
+        """
+        write_private(self.path / f"trust-{mesh_id.hex()}", encoded)
+
     def next_boot(self, above: int = 0) -> int:
         """The number of this start: one more than ever before, and more than ``above``; on disk when this returns.
 

@@ -44,20 +44,25 @@ class Refused(Exception):
     """A request was not done; the message is for the person who made it."""
 
 
+_Answer = tuple[
+    trio.MemorySendChannel[EventWritten | WriteRefused], trio.MemoryReceiveChannel[EventWritten | WriteRefused]
+]
+
+
 class Pen:
     """Gives every write a number, and tells whoever waits for it how it ended."""
 
     def __init__(self, feed: Callable[[WriteEvent], object]) -> None:
         self._feed = feed
         self._count = 0
-        self._waiting: dict[int, trio.MemorySendChannel[EventWritten | WriteRefused]] = {}
+        self._waiting: dict[int, _Answer] = {}
 
     def observe(self, event: Event) -> None:
         """Listen to the Node's news."""
         if isinstance(event, EventWritten | WriteRefused):
-            waiting = self._waiting.pop(event.request, None)
+            waiting = self._waiting.get(event.request)
             if waiting is not None:
-                waiting.send_nowait(event)
+                waiting[0].send_nowait(event)
 
     async def write(self, kind: int, content: bytes, *, audience: int = FOR_MESH, expires: int = 0) -> EventId:
         """Add an event to this hub's own chain; returns when it is on the disk.
@@ -65,14 +70,29 @@ class Pen:
         Raises:
             Refused: it was not added, or nothing is known of it after ``WAIT_S``.
         """
+        request = self.expect()
+        self._feed(WriteEvent(request, kind, entropy(SALT_BYTES), content, audience, expires))
+        return await self.written(request)
+
+    def expect(self) -> int:
+        """The number of a request that is about to be made; whoever takes one must wait for :meth:`written`."""
         self._count += 1
-        request = self._count
-        answered, answer = trio.open_memory_channel[EventWritten | WriteRefused](1)
-        self._waiting[request] = answered
+        self._waiting[self._count] = trio.open_memory_channel[EventWritten | WriteRefused](1)
+        return self._count
+
+    def forget(self, request: int) -> None:
+        """Nothing was asked for under this number after all."""
+        self._waiting.pop(request, None)
+
+    async def written(self, request: int, wait_s: float = WAIT_S) -> EventId:
+        """Returns when what was asked for under this number is on the disk.
+
+        Raises:
+            Refused: as :meth:`write`.
+        """
         try:
-            self._feed(WriteEvent(request, kind, entropy(SALT_BYTES), content, audience, expires))
-            with trio.fail_after(WAIT_S):
-                ended = await answer.receive()
+            with trio.fail_after(wait_s):
+                ended = await self._waiting[request][1].receive()
         except trio.TooSlowError:
             raise Refused(
                 "nothing is stored yet: this hub still asks others for its own last word, or its disk is busy; "

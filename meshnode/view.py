@@ -44,6 +44,7 @@ def status(hub: Hub) -> dict[str, object]:
         "cut": hub.lab is not None and hub.lab.active,
         "crowd": crowd(statistics),
         "glitch": glitches.now(statistics.glitch, statistics.at),
+        "trusted_crowd": _figures(statistics.trusted),
         "authors": [author(line, statistics) for line in statistics.authors],
         "links": [link(line) for line in statistics.links],
         "exiles": [exile.hex() for exile in statistics.exiles],
@@ -114,13 +115,18 @@ def _merged(*counters: dict[str, int]) -> dict[str, int]:
 
 def crowd(statistics: NodeStatistics) -> dict[str, object]:
     """How many are here, how they feel, how sure that is, and how it was computed."""
-    picture: Crowd = statistics.crowd
     return {
         "in_reach": len(statistics.in_reach),
         "out_of_reach": [
             {"author": gone.hex(), "for_s": round((statistics.at - since) / 1e6, 1)}
             for gone, since in statistics.out_of_reach
         ],
+        **_figures(statistics.crowd),
+    }
+
+
+def _figures(picture: Crowd) -> dict[str, object]:
+    return {
         "n": picture.n,
         "left_out": picture.left_out,
         "dimension": "arousal",
@@ -147,6 +153,7 @@ def author(line: AuthorStatistics, statistics: NodeStatistics) -> dict[str, obje
         "cadence_ms": line.cadence_ms,
         "quality": round(line.quality, 3),
         "method": METHODS.get(line.method, str(line.method)),
+        "attention": line.attention,
         "values": {name: {"value": value, "sd": sd} for name, value, sd in line.values},
     }
 

@@ -66,6 +66,10 @@ class SigningKey:
             raise SignatureError(Reason.BAD_KEY, "libsodium could not sign")
         return bytes(_ffi.buffer(signed, SIGNATURE_BYTES))
 
+    def dh(self) -> DhKey:
+        """The X25519 key of the same seed, for what others seal to this one."""
+        return DhKey(sodium.crypto_sign_ed25519_sk_to_curve25519(self._secret))
+
     def __repr__(self) -> str:
         return f"SigningKey({self.public.hex()[:10]}…)"
 
@@ -88,6 +92,25 @@ def admit_key(key: bytes) -> bytes:
     if len(key) != KEY_BYTES or not sodium.crypto_core_ed25519_is_valid_point(key):
         raise SignatureError(Reason.BAD_KEY, "not a point of the prime-order group")
     return key
+
+
+def dh_public(key: bytes) -> bytes:
+    """The X25519 public key of an Ed25519 key that was admitted (RFC 7748, section 4.1, the birational map)."""
+    public: bytes = sodium.crypto_sign_ed25519_pk_to_curve25519(key)
+    return public
+
+
+def aead_seal(key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    """ChaCha20-Poly1305 (RFC 8439) under a nonce of 12 bytes that this key is used with once."""
+    return ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated)
+
+
+def aead_open(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes | None:
+    """What was sealed so, or None if the tag does not fit."""
+    try:
+        return ChaCha20Poly1305(key).decrypt(nonce, ciphertext, associated)
+    except InvalidTag:
+        return None
 
 
 def digest(data: bytes, *, size: int = 32, person: bytes = b"", key: bytes = b"") -> bytes:

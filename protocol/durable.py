@@ -8,7 +8,7 @@ an author's keys are kept, here and on the disk, as long as an event of it is he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -19,11 +19,9 @@ from protocol.effects import (
     Drop,
     Effect,
     Emit,
-    EventAccepted,
     KeepKeyState,
+    LedgerNews,
     LoadPayload,
-    PayloadErased,
-    PayloadKept,
     SetTimer,
     StoreEvents,
 )
@@ -64,7 +62,8 @@ class DurableConfig:
 
 
 class Durable:
-    """Carries news between ledger, trees and reconciliation, and between them and the links."""
+    """Carries news between ledger, trees and reconciliation, and between them and the links; tells ``listeners`` of
+    the ledger's news, who must only take note."""
 
     def __init__(
         self,
@@ -83,8 +82,7 @@ class Durable:
         self._links: dict[AuthorId, LinkId] = {}
         self._touched: dict[AuthorId, None] = {}
         self.acquaintances = Acquaintances()
-        self.observed: list[EventAccepted | PayloadKept | PayloadErased] = []
-        """News of observations of glitches, for whoever merges them (rifts.py) to take."""
+        self.listeners: list[Callable[[LedgerNews], None]] = []
         self.ledger = Ledger(
             *(mesh_id, identity, verifier, self._keys.public_key, self._standing, self._room),
             rng.child("ledger"),
@@ -265,9 +263,9 @@ class Durable:
                 case ledger_say.Refused(who, reason, detail):
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))
                 case _:
-                    if isinstance(one, EventAccepted | PayloadKept | PayloadErased) and one.event.kind == wire.GLITCH:
-                        self.observed.append(one)
                     effects.append(Emit(one))
+                    for listener in self.listeners:
+                        listener(one)
 
     def _keep_keys(self, order: StoreEvents, effects: list[Effect]) -> None:
         """The keys of an author go to the disk no later than the first of its events."""

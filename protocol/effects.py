@@ -82,6 +82,14 @@ class StorePeers:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreTrust:
+    """Persist whom this hub's person blocks or mutes, has shared sessions with, and what is proven of whom, in place of
+    what was stored before."""
+
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeepKeyState:
     """Store an author's key state together with its events, no later than the first of the next ``StoreEvents``."""
 
@@ -203,8 +211,40 @@ class GlitchNews:
     theirs: int
 
 
+@dataclass(frozen=True, slots=True)
+class StandingChanged:
+    """News: something is new about how ``author`` stands with this hub; others' standings may follow from it."""
+
+    author: AuthorId
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingAsked:
+    """News: the person of a linked hub wants to meet ours."""
+
+    peer: AuthorId
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingCode:
+    """News: both people must now compare these six digits with what the other hub shows."""
+
+    peer: AuthorId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingEnded:
+    """News: a meeting is over; ``met``: both people said that the codes were the same. Else ``why`` is a sentence."""
+
+    peer: AuthorId
+    met: bool
+    why: str
+
+
+TrustNews: TypeAlias = StandingChanged | MeetingAsked | MeetingCode | MeetingEnded
 LedgerNews: TypeAlias = EventAccepted | PayloadKept | PayloadErased | ForkProven | EventWritten | WriteRefused
-Event: TypeAlias = ValueShown | LinkNews | GlitchNews | LedgerNews
+Event: TypeAlias = ValueShown | LinkNews | GlitchNews | LedgerNews | TrustNews
 
 
 @final
@@ -222,6 +262,7 @@ RareEffect: TypeAlias = (
     | StoreBoot
     | StoreKeyState
     | StorePeers
+    | StoreTrust
     | KeepKeyState
     | StoreEvents
     | LoadPayload

@@ -107,6 +107,8 @@ class Reason(StrEnum):
     HELLO_EXPECTED = "hello_expected"
     HELLO_REPEATED = "hello_repeated"
     ADDRESS_LIMIT = "address_limit"
+    # people
+    MEETING_FORGED = "meeting_forged"
     # sensing
     NOT_FINITE = "not_finite"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from protocol import limits
-from protocol.crypto import KEY_BYTES, SigningKey, admit_key, digest, verify
+from protocol.crypto import KEY_BYTES, DhKey, SigningKey, admit_key, digest, verify
 from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
 from protocol.ids import AUTHOR_BYTES, MESH_BYTES, AuthorId, MeshId
 from protocol.wire import fields
@@ -85,13 +85,17 @@ class KeyState:
 
 
 class LocalIdentity:
-    """This hub's author: its key state and the current signing key."""
+    """This hub's author: its key state and the current signing key. ``dh`` makes the X25519 key that belongs to it;
+    without it nothing that was sealed to this author can be opened."""
 
-    __slots__ = ("_key", "key_state")
+    __slots__ = ("_key", "dh", "key_state")
 
-    def __init__(self, key_state: KeyState, sign: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, key_state: KeyState, sign: Callable[[bytes], bytes], dh: Callable[[], DhKey] | None = None
+    ) -> None:
         self.key_state = key_state
         self._key = sign
+        self.dh = dh
 
     @property
     def author(self) -> AuthorId:
@@ -121,7 +125,7 @@ def identity_from_seed(mesh_id: MeshId, seed: bytes, next_digest: bytes) -> Loca
     key = SigningKey(seed)
     signed = encode((DOMAIN_INCEPTION, mesh_id, RECORD_VERSION, key.public, next_digest))
     encoded = encode(((signed, key(signed)),))
-    return LocalIdentity(decode_key_state(encoded, mesh_id), key)
+    return LocalIdentity(decode_key_state(encoded, mesh_id), key, key.dh)
 
 
 def rotate(mesh_id: MeshId, state: KeyState, revealed_seed: bytes, next_next_digest: bytes) -> LocalIdentity:
@@ -149,7 +153,7 @@ def rotate(mesh_id: MeshId, state: KeyState, revealed_seed: bytes, next_next_dig
     records = decode(state.encoded)
     assert type(records) is tuple
     encoded = encode((*records, (signed, key(signed))))
-    return LocalIdentity(decode_key_state(encoded, mesh_id), key)
+    return LocalIdentity(decode_key_state(encoded, mesh_id), key, key.dh)
 
 
 def decode_key_state(data: bytes, mesh_id: MeshId) -> KeyState:

@@ -5,7 +5,7 @@ input cannot be simulated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from protocol.ids import AuthorId, EventId, LinkId
 from protocol.wire.events import StoredEvent
@@ -50,8 +50,8 @@ class StoredLedger:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The first input of every run. ``boot`` was persisted before it was told; ``rotations`` are key states that
-    this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held. ``secret`` are 16 fresh
-    random bytes."""
+    this hub has persisted for others, encoded; ``peers`` is what the last ``StorePeers`` held, ``trust`` what the last
+    ``StoreTrust`` did. ``secret`` are 16 fresh random bytes."""
 
     boot: int
     key_states: tuple[bytes, ...] = ()
@@ -59,6 +59,7 @@ class Started:
     peers: tuple[PeerRecord, ...] = ()
     ledger: StoredLedger = StoredLedger()
     secret: bytes = bytes(16)
+    trust: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +234,54 @@ class WriteEvent:
 
 LedgerInput: TypeAlias = Stored | StoreFailed | PayloadLoaded | WriteEvent
 
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """Command: say of ``subject`` how far this hub's person vouches for it, -100..100, 0 to take it back; answered as
+    ``WriteEvent``. ``seed`` are 32 fresh random bytes."""
+
+    request: int
+    subject: AuthorId
+    strength: int
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MeetPeer:
+    """Command: meet the person of a linked hub, who stands here; ends in ``MeetingEnded``, and if both have met in
+    an attestation, answered as ``WriteEvent``. ``seed`` as above."""
+
+    request: int
+    peer: AuthorId
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmMeeting:
+    """Command: the person has compared the code with the other's: the ``same``, or not."""
+
+    peer: AuthorId
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Regard:
+    """Command: block or mute somebody, or no longer."""
+
+    subject: AuthorId
+    what: Literal["block", "mute"]
+    on: bool
+
+
+TrustInput: TypeAlias = Attest | MeetPeer | ConfirmMeeting | Regard
+
 TimerKey: TypeAlias = tuple[str, ...]
 """Timers are named; the first word is the machine's."""
 
 Input: TypeAlias = (
     Started
     | LedgerInput
+    | TrustInput
     | LinkUp
     | LinkDown
     | LinkWritable

@@ -7,23 +7,26 @@ link and what waits coalesces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocol import limits
+from protocol.bonds import Bonds
 from protocol.clock import MS, SECOND, Instant
+from protocol.collective.aggregate import aggregate
 from protocol.consent.policy import Purpose, decide
 from protocol.crypto import Verifier, verify
 from protocol.durable import TIMERS, Durable, DurableConfig
 from protocol.effects import Disconnect, Drop, Effect, Emit, LinkNews, SetTimer
 from protocol.errors import CloseCode, LocalProtocolError, Reason, RemoteProtocolError, SignatureError
 from protocol.glitch.timeline import Record
-from protocol.glitch.values import GlitchConfig, Pardon
+from protocol.glitch.values import GlitchConfig
 from protocol.gossip.vectors import PENDING_TIMER, Vectors, VectorsConfig
 from protocol.identity import LocalIdentity, Mesh
-from protocol.ids import LinkId
+from protocol.ids import AuthorId, LinkId
 from protocol.inputs import (
+    Attest,
+    ConfirmMeeting,
     DialFailed,
     FrameReceived,
     Input,
@@ -33,10 +36,12 @@ from protocol.inputs import (
     LinkUp,
     LinkWritable,
     LoopLagged,
+    MeetPeer,
     MessagesReceived,
     PayloadLoaded,
     PeerSeen,
     Publish,
+    Regard,
     SetGrant,
     Started,
     Stored,
@@ -57,8 +62,9 @@ from protocol.port import Outbox, Port, closes, link_statistics
 from protocol.reception import Reception
 from protocol.rifts import Rifts
 from protocol.rng import Rng
-from protocol.snapshot import Lookout, author_statistics, crowd, shown
+from protocol.snapshot import Lookout, author_statistics, contributions, shown, trusted_crowd
 from protocol.statistics import EventStatistics, NodeStatistics, OpinionStatistics
+from protocol.trust.values import Explanation, TrustConfig
 from protocol.voice import PUBLISH, Voice
 from protocol.wire import messages as wire
 from protocol.wire.records import VectorRecord
@@ -78,6 +84,7 @@ class NodeConfig:
     vectors: VectorsConfig = field(default_factory=VectorsConfig)
     durable: DurableConfig = field(default_factory=DurableConfig)
     glitch: GlitchConfig = field(default_factory=GlitchConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
 
 
 class Node:
@@ -112,9 +119,13 @@ class Node:
         self._rifts = Rifts(
             *(self.author, self.config.glitch, self._vectors, self._lookout.roll, self._durable), rng.child("rifts")
         )
+        self._bonds = Bonds(
+            *(mesh.mesh_id, identity, self._durable, self._vectors.keys, self._outbox, rng.child("trust")),
+            self.config.trust,
+        )
         self._reception = Reception(
-            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._lookout.roll),
-            self._rifts,
+            *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._bonds),
+            *(self._lookout.roll, self._rifts),
         )
         self._started = False
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -142,16 +153,18 @@ class Node:
             effects = self._route(input, now)
         self._awake_at = now
         self._follow(effects, effects, now)
-        while self._hood.todo or self._outbox.changed:
+        while self._hood.todo or self._outbox.changed or self._bonds.todo:
             gone = self._hood.settle(now, effects)
             if gone:
                 self._close(gone, now, effects)
+            more: list[Effect] = []
+            if self._bonds.todo:
+                self._bonds.settle(more)
             if self._outbox.changed:
                 self._outbox.changed = False
-                more: list[Effect] = []
                 self._durable.review(self._hood.bridges(now), now, more)
-                effects += more
-                self._follow(more, effects, now)
+            effects += more
+            self._follow(more, effects, now)
         vectors = self._vectors
         if vectors.boot < self._book.boot_seen:
             effects += vectors.overtake(self._book.boot_seen, now)
@@ -226,7 +239,12 @@ class Node:
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
                 self._vectors.utc_offset_ms = offset = utc_ms - now // MS if known else None
+                self._bonds.dated(offset, now)
                 return self._durable.dated(offset, now)
+            case PayloadLoaded(peer) if peer == self.author:
+                return self._bonds.loaded(input, now)
+            case Attest() | MeetPeer() | ConfirmMeeting() | Regard():
+                return self._bonds.handle(input, now)
             case Stored() | StoreFailed() | PayloadLoaded() | WriteEvent():
                 return self._durable.handle(input, now)
             case InterfaceChanged(listen):
@@ -263,6 +281,7 @@ class Node:
         effects += self._hood.restore(started.peers, now)
         effects += self._durable.start(started, now)
         self._rifts.start(started.secret)
+        effects += self._bonds.start(started, now)
         return [*effects, SetTimer(TICK, now + self._rng.jitter(SECOND, 20))]
 
     def _listen(self, addresses: tuple[tuple[str, int], ...]) -> None:
@@ -323,14 +342,19 @@ class Node:
         self._vectors.link_down(link, now)
         why = reason.value if reason is not None else "closed" if code is not None else "lost"
         effects.append(Emit(LinkNews(link, port.peer, up=False, reason=why)))
-        return effects
+        return effects + self._bonds.link_down(port.peer, now)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _timer(self, key: TimerKey, now: Instant) -> list[Effect]:
         if key == TICK:
             torn = self._rifts.tick(self._lookout.presence(self.author, self._ports, now), now)
-            return [*self._vectors.tick(now), *self._hood.keep(now), *torn, SetTimer(TICK, now + SECOND)]
+            effects = [*self._vectors.tick(now), *self._hood.keep(now), *torn, *self._bonds.tick(now)]
+            for pardon in self._rifts.take_pardons():
+                effects += self._bonds.pardon(pardon)
+            if not self._vectors.scope.whole:
+                self._vectors.scope.shares = self._bonds.shares(self._vectors.shelf.authors(), now)
+            return [*effects, SetTimer(TICK, now + SECOND)]
         if key == PUBLISH:
             held, effects = self._voice.speak(self._vectors.boot, self._vectors.utc_offset_ms, now)
             if held is not None:
@@ -377,19 +401,37 @@ class Node:
         """All durable events of a kind that are stored here, in author order."""
         return self._durable.of_kind(kind)
 
-    def pardon_by(self, pardon: Callable[[Pardon], object]) -> None:
-        """Whom to tell that soft evidence is void because of a glitch; trust has ``pardon`` for it."""
-        self._rifts.pardon = pardon
-
     def glitches(self) -> tuple[Record, ...]:
         """The timeline: what all hubs saw of each glitch, as far as it is held here; the latest last."""
         return self._rifts.records()
+
+    def explain(self, author: AuthorId, now: Instant) -> Explanation:
+        """Why somebody stands with this hub as it does."""
+        return self._bonds.trust.explain(author, self._bonds.utc_ms(now))
+
+    def acquaintances(self) -> list[AuthorId]:
+        """Everybody of whom this hub knows anything that concerns trust, in ascending order."""
+        return self._bonds.trust.known()
+
+    def wishes(self, now: Instant) -> list[AuthorId]:
+        """The linked hubs whose person wants to meet ours."""
+        return self._bonds.meetings.wishes(now)
+
+    def standing(self, author: AuthorId, now: Instant) -> float:
+        """How somebody stands with this hub, -1..1."""
+        return self._bonds.trust.standing(author, self._bonds.utc_ms(now)).value
+
+    def session_shared(self, author: AuthorId, now: Instant) -> list[Effect]:
+        """An echo session that ``author`` and this hub shared has ended."""
+        return self._bonds.session_shared(author, now)
 
     def statistics(self, now: Instant) -> NodeStatistics:
         """An immutable picture of everything this hub knows at ``now``."""
         presence = self._lookout.presence(self.author, self._ports, now)
         inside = frozenset(presence.inside)
         shelf = self._vectors.shelf
+        found = contributions(shelf, inside, now)
+        trust, utc_ms = self._bonds.trust, self._bonds.utc_ms(now)
         return NodeStatistics(
             now,
             self.author,
@@ -400,8 +442,13 @@ class Node:
                 link_statistics(link, port, self._liveness, self._vectors.lanes.get(link), now)
                 for link, port in self._ports.items()
             ),
-            tuple(author_statistics(held, self.author, self._ports, now) for held in shown(shelf, now)),
-            crowd(shelf, inside, now),
+            tuple(
+                author_statistics(
+                    held, self.author, self._ports, trust.attention(held.record.author, utc_ms).name.lower(), now
+                )
+                for held in shown(shelf, now)
+            ),
+            aggregate(found),
             presence.inside,
             presence.out,
             self._views.exiles(),
@@ -419,4 +466,6 @@ class Node:
             self._vectors.scope.statistics(),
             self._durable.statistics(now),
             self._rifts.statistics(now),
+            trusted_crowd(found, self.author, trust, utc_ms),
+            trust.statistics(),
         )

@@ -7,6 +7,7 @@ change, so there is nothing to undo.
 from __future__ import annotations
 
 from protocol import limits
+from protocol.bonds import Bonds
 from protocol.clock import Instant
 from protocol.collective.presence import Roll
 from protocol.durable import Durable
@@ -21,6 +22,7 @@ from protocol.port import Outbox, Port, closes
 from protocol.rifts import Rifts
 from protocol.wire import messages as wire
 from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
+from protocol.wire.meeting import Meet, MeetConfirm, MeetReveal
 from protocol.wire.messages import Message, decode_frame
 from protocol.wire.probing import Nack, PingReq, ProbeAck, Refute, Suspect
 
@@ -36,6 +38,7 @@ class Reception:
         hood: Neighborhood,
         book: AddressBook,
         durable: Durable,
+        bonds: Bonds,
         roll: Roll,
         rifts: Rifts,
     ) -> None:
@@ -48,6 +51,7 @@ class Reception:
         self._hood = hood
         self._book = book
         self._durable = durable
+        self._bonds = bonds
         self._roll = roll
         self._rifts = rifts
 
@@ -137,6 +141,8 @@ class Reception:
             case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
                 effects, told = self._liveness.receive(link, message, now)
                 effects += self._outbox.tell(told, now)
+            case Meet() | MeetReveal() | MeetConfirm():
+                effects = self._bonds.receive(port.peer, message, now)
             case wire.Hello():
                 effects = self._hello(link, port, message, now)
             case wire.Bye(code):

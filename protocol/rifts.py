@@ -10,15 +10,15 @@ day; an observation without a date is withdrawn by its author after 14 days or a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from protocol.clock import MS, SECOND, Duration, Instant, hlc_utc_ms
+from protocol.collective.aggregate import aggregate
 from protocol.collective.presence import Presence, Roll
 from protocol.crypto import digest
 from protocol.durable import Durable
-from protocol.effects import Effect, Emit, GlitchNews, PayloadErased
+from protocol.effects import Effect, Emit, EventAccepted, GlitchNews, LedgerNews, PayloadErased, PayloadKept
 from protocol.errors import CloseCode, ConfigError, DecodeError, Reason
 from protocol.glitch.amnesty import Amnesty
 from protocol.glitch.detector import Detector
@@ -43,7 +43,7 @@ from protocol.ids import AuthorId, EventId
 from protocol.inputs import WriteEvent
 from protocol.limits import SALT_BYTES
 from protocol.rng import Rng
-from protocol.snapshot import crowd
+from protocol.snapshot import contributions
 from protocol.statistics import GlitchStatistics
 from protocol.wire.contents import encode_withdrawal
 from protocol.wire.events import FOR_MESH, GLITCH, GLITCH_S, WITHDRAWAL, EventRecord
@@ -66,12 +66,11 @@ class _Due:
 
 
 class Rifts:
-    """``pardon`` is who voids soft evidence; whoever composes trust puts it there."""
+    """:meth:`take_pardons` says what soft evidence is void, to whoever composes trust."""
 
     def __init__(
         self, author: AuthorId, config: GlitchConfig, vectors: Vectors, roll: Roll, durable: Durable, rng: Rng
     ) -> None:
-        self.pardon: Callable[[Pardon], object] = lambda _pardon: None
         self._author = author
         self._config = config
         self._vectors = vectors
@@ -93,6 +92,13 @@ class Rifts:
         self._requests = 0
         self._secret = b""
         self._compared_until: Instant = -(1 << 62)
+        self._pardons: list[Pardon] = []
+        self._observed: list[EventAccepted | PayloadKept | PayloadErased] = []
+        durable.listeners.append(self._heard)
+
+    def _heard(self, news: LedgerNews) -> None:
+        if isinstance(news, EventAccepted | PayloadKept | PayloadErased) and news.event.kind == GLITCH:
+            self._observed.append(news)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class Rifts:
         split = self._detector.open
         if split is not None and split.grounded and self._pardoned != split.number:
             self._pardoned = split.number
-            self._forgive(self._amnesty.begin(split.theirs, split.began, now))
+            self._pardons.extend(self._amnesty.begin(split.theirs, split.began, now))
         if now <= self._compared_until or split is not None:
             self._compare(split, now)
         self._learn(now)
@@ -168,12 +174,12 @@ class Rifts:
                     self._close(split, now)
                     effects.append(_news(split, over=True))
                 case Lagged(since, until, subjects):
-                    self._forgive(self._amnesty.settle(subjects, since, until, now))
+                    self._pardons.extend(self._amnesty.settle(subjects, since, until, now))
 
     def _close(self, split: Split, now: Instant) -> None:
         assert split.ended is not None
         if self._pardoned == split.number:
-            self._forgive(self._amnesty.settle(split.theirs, split.began, split.ended, now))
+            self._pardons.extend(self._amnesty.settle(split.theirs, split.began, split.ended, now))
         self._past.append(split)
         self._compared_until = now + COMPARED_US
         if split.how is not None and split.kind is Kind.SPLIT and len(self._due) < WAITING_MAX:
@@ -181,9 +187,10 @@ class Rifts:
             low, high = self._config.write_after_us if dated else self._config.write_undated_us
             self._due.append(_Due(split, now + self._rng.between(low, high), self._boots))
 
-    def _forgive(self, pardons: list[Pardon]) -> None:
-        for pardon in pardons:
-            self.pardon(pardon)
+    def take_pardons(self) -> list[Pardon]:
+        """What has been forgiven since the last call."""
+        pardons, self._pardons = self._pardons, []
+        return pardons
 
     # --- what lasts -------------------------------------------------------------------------------------------------
 
@@ -193,8 +200,8 @@ class Rifts:
             restored, self._restored = self._restored, []  # the ledger knows now what of it has expired
             for event in restored:
                 self._take(event, now)
-        if self._durable.observed:
-            observed, self._durable.observed = self._durable.observed, []
+        if self._observed:
+            observed, self._observed = self._observed, []
             for news in observed:
                 if isinstance(news, PayloadErased):
                     self._timeline.forget(news.event.id)
@@ -289,7 +296,9 @@ class Rifts:
                 self._dissonance.hear(author, (record.boot, record.seq), value, sd, block.quality / 255, now)
         halves = split if split is not None else self._past[-1] if self._past else None
         if halves is not None:
-            means = [crowd(shelf, frozenset(side), now).mean for side in (halves.mine, halves.theirs)]
+            means = [
+                aggregate(contributions(shelf, frozenset(side), now)).mean for side in (halves.mine, halves.theirs)
+            ]
             self._dissonance.compare(halves.number, *means)
 
     # --- what outsiders see -----------------------------------------------------------------------------------------

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from protocol.clock import Instant
-from protocol.collective.aggregate import Contribution, Crowd, aggregate
+from protocol.collective.aggregate import CONTRIBUTORS_MIN, METHOD, QUALITY_MIN, Contribution, Crowd, aggregate
 from protocol.collective.presence import Presence, Roll
 from protocol.consent.policy import Purpose, decide
 from protocol.gossip.shelf import Held, Shelf
 from protocol.ids import AuthorId, LinkId
 from protocol.statistics import AuthorStatistics
+from protocol.trust.trust import Trust
 from protocol.wire.registry import AROUSAL, DIMENSIONS
 
 
@@ -46,7 +48,7 @@ def hops(author: AuthorId, own: AuthorId, ports: Mapping[LinkId, NeighborPort]) 
 
 
 def author_statistics(
-    held: Held, own: AuthorId, ports: Mapping[LinkId, NeighborPort], now: Instant
+    held: Held, own: AuthorId, ports: Mapping[LinkId, NeighborPort], attention: str, now: Instant
 ) -> AuthorStatistics:
     """One author's line."""
     record = held.record
@@ -65,6 +67,7 @@ def author_statistics(
         hops(record.author, own, ports),
         record.author == own,
         tuple((DIMENSIONS[dim].name, block.newest(dim), block.sd(dim)) for dim in block.dims),
+        attention,
     )
 
 
@@ -74,9 +77,9 @@ def shown(shelf: Shelf, now: Instant) -> list[Held]:
     return [held for held in every if held is not None and held.lease_left_us(now) > 0]
 
 
-def crowd(shelf: Shelf, inside: frozenset[AuthorId], now: Instant, dim: int = AROUSAL) -> Crowd:
-    """The crowd's picture from everybody in reach who consents to be counted."""
-    contributions = []
+def contributions(shelf: Shelf, inside: frozenset[AuthorId], now: Instant, dim: int = AROUSAL) -> list[Contribution]:
+    """What everybody in reach says who consents to be counted."""
+    found = []
     for held in shown(shelf, now):
         record = held.record
         value = record.block.newest(dim)
@@ -90,5 +93,17 @@ def crowd(shelf: Shelf, inside: frozenset[AuthorId], now: Instant, dim: int = AR
             lease_left_us=held.lease_left_us(now),
         )
         if counted.allowed:
-            contributions.append(Contribution(record.author, value, record.block.sd(dim), record.block.quality / 255))
-    return aggregate(contributions)
+            found.append(Contribution(record.author, value, record.block.sd(dim), record.block.quality / 255))
+    return found
+
+
+def trusted_crowd(found: list[Contribution], own: AuthorId, trust: Trust, utc_ms: int) -> Crowd:
+    """The picture that this hub's person has of those whom it trusts: weighed, and counted by seats of a quorum. The
+    person itself counts as one."""
+    names = [one.author for one in found if one.quality >= QUALITY_MIN]
+    seats = len(trust.seats(names, utc_ms)) + (own in names)
+    if seats < CONTRIBUTORS_MIN:
+        reason = f"{seats} of at least {CONTRIBUTORS_MIN} contributors whom you know"
+        return Crowd(seats, len(found) - len(names), None, None, None, METHOD, reason)
+    weights = {**trust.weights(names, utc_ms), own: 1.0}
+    return aggregate([replace(one, weight=weights[one.author]) for one in found if one.author in weights])

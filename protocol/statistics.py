@@ -12,6 +12,7 @@ from protocol.glitch.dissonance import Annotation, Drift
 from protocol.glitch.values import Split
 from protocol.gossip.scope import Coverage
 from protocol.ids import AuthorId, EventId, LinkId
+from protocol.trust.values import TrustStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class LinkStatistics:
 @dataclass(frozen=True, slots=True)
 class AuthorStatistics:
     """One author's newest vector; ``values`` are (dimension name, value or None, sd or None), in its unit.
+    ``attention``: how much of it to show (``hidden``, ``low``, ``neutral``, ``known``), which is for views alone.
 
     ``hops``: 0 self, 1 linked, 2 linked with a neighbor, None further or unknown.
     """
@@ -51,6 +53,7 @@ class AuthorStatistics:
     hops: int | None
     own: bool
     values: tuple[tuple[str, float | None, float | None], ...]
+    attention: str = "neutral"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ class GlitchStatistics:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatistics:
-    """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach."""
+    """The whole picture; ``out_of_reach`` pairs authors with the instant at which they were last in reach.
+    ``crowd`` counts everybody alike, so that it is one picture on all hubs; ``trusted`` is this hub's own, by whom its
+    person trusts, and has nothing below five seats."""
 
     at: Instant
     author: AuthorId
@@ -177,3 +182,5 @@ class NodeStatistics:
     coverage: Coverage
     durable: DurableStatistics
     glitch: GlitchStatistics
+    trusted: Crowd
+    trust: TrustStatistics

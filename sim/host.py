@@ -42,6 +42,7 @@ class Storage:
     boot: int = 0
     key_states: dict[AuthorId, bytes] = field(default_factory=dict)
     peers: tuple[PeerRecord, ...] = ()
+    trust: bytes = b""
     disk: Disk = field(default_factory=Disk)
     _before: list[tuple[Instant, str, AuthorId | None, object]] = field(default_factory=list)
 
@@ -59,6 +60,10 @@ class Storage:
         """Whom to look for."""
         self._before.append((now, "peers", None, self.peers))
         self.peers = peers
+
+    def put_trust(self, encoded: bytes) -> None:
+        """What its person has done about others."""
+        self.trust = encoded
 
     def rewind(self, until: Instant, parts: tuple[str, ...] = PARTS) -> dict[str, int]:
         """Everything in ``parts`` is as it was at ``until``; returns how many writes of which are lost by that."""

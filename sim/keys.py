@@ -51,7 +51,7 @@ class Keys:
     def _signing(self, real: LocalIdentity, seed: bytes) -> LocalIdentity:
         self._secrets[real.key_state.key] = seed
         sign = real.sign if self.lane == "real" else self._stub_signer(seed)
-        return LocalIdentity(real.key_state, self._announced(real.author, sign))
+        return LocalIdentity(real.key_state, self._announced(real.author, sign), real.dh)
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         """The Verifier port."""

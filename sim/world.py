@@ -31,6 +31,7 @@ from protocol.effects import (
     StoreEvents,
     StoreKeyState,
     StorePeers,
+    StoreTrust,
 )
 from protocol.identity import LocalIdentity, Mesh, open_mesh
 from protocol.ids import AuthorId
@@ -153,6 +154,7 @@ class World:
             StoreBoot: self._store_boot,
             StoreKeyState: self._store_key_state,
             StorePeers: self._store_peers,
+            StoreTrust: lambda host, effect: host.storage.put_trust(effect.encoded),
             KeepKeyState: stores.keep,
             StoreEvents: stores.store,
             LoadPayload: stores.load,
@@ -217,7 +219,8 @@ class World:
         stored = tuple(host.storage.key_states[author] for author in sorted(host.storage.key_states))
         storage, secret = host.storage, life_rng.child("secret").u64().to_bytes(16, "big")
         ledger = storage.disk.ledger(fresh=host.life == 1)
-        self.give(host, host.life, Started(storage.boot, stored, (host.address,), storage.peers, ledger, secret))
+        met, trust = storage.peers, storage.trust
+        self.give(host, host.life, Started(storage.boot, stored, (host.address,), met, ledger, secret, trust))
         known = life_rng.child("date").chance(self.config.dated)
         host.date_error_ms = _drawn(life_rng.child("date error"), self.config.date_error_ms_max) if known else None
         if known:

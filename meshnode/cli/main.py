@@ -8,22 +8,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from meshnode.cli.client import ask
-
-if TYPE_CHECKING:
-    from meshnode.config import HubConfig
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-_CONFIG = click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="Settings file (default: the XDG place)."
-)
-_STATE = click.option(
-    "--state-dir", type=click.Path(path_type=Path), help="Where the hub keeps its keys (default: from the settings)."
-)
+from meshnode.cli.groups import glitch, story, trust
+from meshnode.cli.options import CONFIG, JSON, STATE, load, state_dir_of
 
 
 class _Group(click.Group):
@@ -55,28 +46,19 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _load(config_path: Path | None, overrides: dict[str, Any]) -> HubConfig:
-    from meshnode.config import load_config
-
-    given = {key: value for key, value in overrides.items() if value not in (None, ())}
-    return load_config(config_path, environ=os.environ, overrides=given)
-
-
-def _state_dir(config_path: Path | None, state_dir: Path | None) -> Path:
-    if state_dir is not None:
-        return state_dir
-    return _load(config_path, {}).hub.state_dir
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="meshnode")
 def main() -> None:
     """A mesh that lets a crowd feel together, on each person's own terms."""
 
 
+for _group in (story, glitch, trust):
+    main.add_command(_group)
+
+
 @main.command()
-@_CONFIG
-@_STATE
+@CONFIG
+@STATE
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 lets the system pick.")
 @click.option("--peer", "peers", multiple=True, metavar="HOST:PORT[/AUTHOR]", help="A hub to dial; may be repeated.")
 @click.option("--mesh", metavar="NAME", help="The open mesh of this name.")
@@ -93,7 +75,7 @@ def main() -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level to log.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
 @click.option("--lab", is_flag=True, help="Open the rehearsal's fault port on the control socket.")
-@_JSON
+@JSON
 def run(
     config_path: Path | None, state_dir: Path | None, lab: bool, with_parent: bool, as_json: bool, **options: Any
 ) -> None:
@@ -104,12 +86,12 @@ def run(
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 def status(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """What the running hub sees: the crowd, every person in it, every refusal counted."""
-    answer = ask(_state_dir(config_path, state_dir), {"cmd": "status"})
+    answer = ask(state_dir_of(config_path, state_dir), {"cmd": "status"})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -119,12 +101,12 @@ def status(config_path: Path | None, state_dir: Path | None, as_json: bool) -> N
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 def peers(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Links and lost peers."""
-    answer = ask(_state_dir(config_path, state_dir), {"cmd": "status"})
+    answer = ask(state_dir_of(config_path, state_dir), {"cmd": "status"})
     if as_json:
         click.echo(
             json.dumps({key: answer[key] for key in ("links", "exiles", "overlay", "opinions", "known_peers", "mdns")})
@@ -136,9 +118,9 @@ def peers(config_path: Path | None, state_dir: Path | None, as_json: bool) -> No
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 @click.option("--every", "every_s", type=click.FloatRange(0.1, 60), default=1.0, help="Seconds between pictures.")
 @click.option("--count", type=click.IntRange(0), default=0, help="Stop after so many pictures (0: never).")
 @click.option("--once", is_flag=True, help="One picture; the same as --count 1.")
@@ -151,7 +133,7 @@ def watch(
 
     from meshnode.cli.watch import draw, graph
 
-    place = _state_dir(config_path, state_dir)
+    place = state_dir_of(config_path, state_dir)
     shown = 0
     pause = Event()
     live = sys.stdout.isatty() and not once
@@ -171,14 +153,14 @@ def watch(
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 def identity(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """The names under which this hub is known, one for each mesh."""
     from meshnode.cli.show import identity_lines
 
-    lines = identity_lines(_state_dir(config_path, state_dir))
+    lines = identity_lines(state_dir_of(config_path, state_dir))
     if as_json:
         click.echo(json.dumps({"identities": lines}))
         return
@@ -194,12 +176,12 @@ def config() -> None:
 
 
 @config.command("show")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 @click.option("--origin", is_flag=True, help="Say for each setting where it came from.")
 def config_show(config_path: Path | None, as_json: bool, origin: bool) -> None:
     """Every setting as it is now."""
-    loaded = _load(config_path, {})
+    loaded = load(config_path, {})
     if as_json:
         rows = [{"key": key, "value": value, "origin": where} for key, value, where in loaded.rows()]
         click.echo(json.dumps({"settings": rows, "notices": list(loaded.notices)}))
@@ -211,7 +193,7 @@ def config_show(config_path: Path | None, as_json: bool, origin: bool) -> None:
 
 
 @config.command("path")
-@_CONFIG
+@CONFIG
 def config_path_command(config_path: Path | None) -> None:
     """Where the settings file is."""
     from meshnode.config import default_config_path
@@ -220,7 +202,7 @@ def config_path_command(config_path: Path | None) -> None:
 
 
 @config.command("init")
-@_CONFIG
+@CONFIG
 def config_init(config_path: Path | None) -> None:
     """Write a settings file full of comments, unless there is one."""
     from meshnode.config import default_config_path, write_default_config
@@ -230,135 +212,41 @@ def config_init(config_path: Path | None) -> None:
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--with-keys", is_flag=True, help="Include the secret keys: whoever has the file is then you.")
 def backup(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path, with_keys: bool) -> None:
     """Write everything this hub holds into one file, while it runs or not."""
     from meshnode.cli.storage import backup_command
 
-    backup_command(_state_dir(config_path, state_dir), file, with_keys=with_keys, as_json=as_json)
+    backup_command(state_dir_of(config_path, state_dir), file, with_keys=with_keys, as_json=as_json)
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def restore(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path) -> None:
     """Bring a backup back; the hub must not run."""
     from meshnode.cli.storage import restore_command
 
-    restore_command(_state_dir(config_path, state_dir), file, as_json=as_json)
+    restore_command(state_dir_of(config_path, state_dir), file, as_json=as_json)
 
 
 @main.command()
-@_CONFIG
-@_STATE
-@_JSON
+@CONFIG
+@STATE
+@JSON
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 def verify(config_path: Path | None, state_dir: Path | None, as_json: bool, file: Path | None) -> None:
     """Check every page, signature and chain of the databases, or of one database or backup."""
     from meshnode.cli.storage import verify_command
 
-    place = None if file is not None else _state_dir(config_path, state_dir)
+    place = None if file is not None else state_dir_of(config_path, state_dir)
     sys.exit(verify_command(place, file, as_json=as_json))
-
-
-@main.group()
-def story() -> None:
-    """What people tell: stories that last, spread through the mesh, and can be taken back."""
-
-
-@story.command("tell")
-@_CONFIG
-@_STATE
-@_JSON
-@click.argument("text", required=False)
-@click.option("--language", default="", help="The language of the words, as a BCP 47 tag such as de or pt-BR.")
-@click.option(
-    "--for", "audience", type=click.Choice(["mesh", "self", "circle"]), default="mesh", help="Who may read it."
-)
-@click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Erase the words after so many days.")
-def story_tell(
-    config_path: Path | None,
-    state_dir: Path | None,
-    as_json: bool,
-    text: str | None,
-    language: str,
-    audience: str,
-    days: float | None,
-) -> None:
-    """Tell a story (TEXT, or standard input); returns when it is signed and on the disk."""
-    from meshnode.cli.story import tell_command
-
-    place = _state_dir(config_path, state_dir)
-    tell_command(place, text, language=language, audience=audience, days=days, as_json=as_json)
-
-
-@story.command("list")
-@_CONFIG
-@_STATE
-@_JSON
-def story_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
-    """The stories that this hub knows of, oldest first."""
-    from meshnode.cli.story import list_command
-
-    list_command(_state_dir(config_path, state_dir), as_json=as_json)
-
-
-@story.command("show")
-@_CONFIG
-@_STATE
-@_JSON
-@click.argument("event")
-def story_show(config_path: Path | None, state_dir: Path | None, as_json: bool, event: str) -> None:
-    """One story, whole; EVENT is the beginning of its id."""
-    from meshnode.cli.story import show_command
-
-    show_command(_state_dir(config_path, state_dir), event, as_json=as_json)
-
-
-@story.command("withdraw")
-@_CONFIG
-@_STATE
-@_JSON
-@click.argument("event")
-def story_withdraw(config_path: Path | None, state_dir: Path | None, as_json: bool, event: str) -> None:
-    """Take a story of your own back: its words are erased on every hub that hears of it."""
-    from meshnode.cli.story import withdraw_command
-
-    withdraw_command(_state_dir(config_path, state_dir), event, as_json=as_json)
-
-
-@main.group()
-def glitch() -> None:
-    """When the crowd was torn: what lasts now, and what all hubs together saw of it."""
-
-
-@glitch.command("list")
-@_CONFIG
-@_STATE
-@_JSON
-def glitch_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
-    """Whether the crowd is one, and the glitches of the last two weeks, oldest first."""
-    from meshnode.cli.glitch import list_command
-
-    list_command(_state_dir(config_path, state_dir), as_json=as_json)
-
-
-@glitch.command("show")
-@_CONFIG
-@_STATE
-@_JSON
-@click.argument("glitch_id", metavar="GLITCH")
-def glitch_show(config_path: Path | None, state_dir: Path | None, as_json: bool, glitch_id: str) -> None:
-    """One glitch and what each hub saw of it; GLITCH is the beginning of its id."""
-    from meshnode.cli.glitch import show_command
-
-    show_command(_state_dir(config_path, state_dir), glitch_id, as_json=as_json)
 
 
 @main.command()
@@ -373,7 +261,7 @@ def completion(shell: str) -> None:
 
 
 @main.command()
-@_JSON
+@JSON
 @click.option("--hubs", type=click.IntRange(2, 64), default=12, help="How many hubs, each a process of its own.")
 @click.option("--seconds", type=click.IntRange(20, 3600), default=60, help="How long, all in all.")
 @click.option("--seed", type=int, default=None, help="Draws groups, times and cadences (default: from the clock).")

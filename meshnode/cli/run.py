@@ -10,7 +10,7 @@ from typing import Any
 import click
 import trio
 
-from meshnode.cli.main import _load
+from meshnode.cli.options import load
 from meshnode.config import HubConfig
 from meshnode.daemon import Hub, RunOptions, run_until_signal
 from meshnode.discovery.static import PORT_MAX
@@ -80,7 +80,7 @@ def run_command(
 
     Everything that the person should know is said once the hub is ready: a run that fails says what is wrong, alone.
     """
-    config = _load(config_path, overrides_of(options, state_dir))
+    config = load(config_path, overrides_of(options, state_dir))
     set_up_logging(config.hub.log_format, config.hub.log_level)
 
     async def on_ready(hub: Hub) -> None:

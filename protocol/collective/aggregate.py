@@ -3,13 +3,14 @@
 Source: 20 % trimmed mean with the Tukey-McLaughlin standard error from the winsorised variance (Wilcox 2012,
 section 3.3.3); spread is the normal-consistent median absolute deviation. Sums are exactly rounded (``fsum``) over
 contributions in author order, so two hubs that hold the same vectors compute the same bits.
+The same of weighted contributions, where one of weight 1 is one person: it is cut at the same whole number of persons,
+the one at the cut in part. With all weights 1 both are the same, bit for bit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum, sqrt
-from statistics import median
 from typing import Final
 
 from protocol.ids import AuthorId
@@ -23,12 +24,14 @@ _MAD_TO_SD: Final = 1.4826
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One person's newest value of one dimension; ``sd`` in the same unit, None if the person's hub cannot say."""
+    """One person's newest value of one dimension; ``sd`` in the same unit, None if the person's hub cannot say.
+    ``weight`` in (0, 1] is what this hub lets it count for."""
 
     author: AuthorId
     value: float
     sd: float | None
     quality: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,52 @@ class Crowd:
 
 
 def aggregate(contributions: list[Contribution]) -> Crowd:
-    """The crowd's picture of one dimension."""
+    """The crowd's picture of one dimension. Fewer than five whole persons, counted by weight, have none."""
     usable = sorted((c for c in contributions if c.quality >= QUALITY_MIN), key=lambda c: c.author)
     left_out = len(contributions) - len(usable)
-    n = len(usable)
-    if n < CONTRIBUTORS_MIN:
-        reason = f"{n} of at least {CONTRIBUTORS_MIN} contributors"
-        return Crowd(n, left_out, None, None, None, METHOD, reason)
-    values = sorted(c.value for c in usable)
-    cut = int(_TRIM * n)
-    kept = values[cut : n - cut]
-    mean = fsum(kept) / len(kept)
-    winsorised = [min(max(value, kept[0]), kept[-1]) for value in values]
-    centre = fsum(winsorised) / n
-    between = fsum((value - centre) ** 2 for value in winsorised) / (n - 1) / ((1 - 2 * _TRIM) ** 2 * n)
-    within = fsum((1.0 if c.sd is None else c.sd) ** 2 for c in usable) / (n * n)
-    middle = median(values)
-    spread = _MAD_TO_SD * median(abs(value - middle) for value in values)
-    return Crowd(n, left_out, mean, sqrt(between + within), spread, METHOD, "")
+    total = fsum(c.weight for c in usable)
+    if total < CONTRIBUTORS_MIN:
+        count = f"{total:.1f}".removesuffix(".0")
+        reason = f"{count} of at least {CONTRIBUTORS_MIN} contributors"
+        return Crowd(len(usable), left_out, None, None, None, METHOD, reason)
+    ordered = sorted((c.value, c.weight) for c in usable)
+    kept = _trimmed(ordered, float(int(_TRIM * total)))
+    mean = fsum(value * weight for value, weight in kept) / fsum(weight for _, weight in kept)
+    low, high = kept[0][0], kept[-1][0]
+    winsorised = [(min(max(value, low), high), weight) for value, weight in ordered]
+    centre = fsum(value * weight for value, weight in winsorised) / total
+    between = _between(winsorised, centre, total)
+    within = fsum(c.weight * (1.0 if c.sd is None else c.sd) ** 2 for c in usable) / (total * total)
+    middle = _median(ordered, total)
+    spread = _MAD_TO_SD * _median(sorted((abs(value - middle), weight) for value, weight in ordered), total)
+    return Crowd(len(usable), left_out, mean, sqrt(between + within), spread, METHOD, "")
+
+
+def _between(winsorised: list[tuple[float, float]], centre: float, total: float) -> float:
+    squares = fsum(weight * (value - centre) ** 2 for value, weight in winsorised)
+    return squares / (total - 1) / ((1 - 2 * _TRIM) ** 2 * total)
+
+
+def _trimmed(ordered: list[tuple[float, float]], cut: float) -> list[tuple[float, float]]:
+    """Without ``cut`` persons at either end; whoever stands at the cut counts with the rest of its weight."""
+    return _cut(_cut(ordered, cut)[::-1], cut)[::-1]
+
+
+def _cut(ordered: list[tuple[float, float]], cut: float) -> list[tuple[float, float]]:
+    for at, (value, weight) in enumerate(ordered):
+        if weight > cut:
+            return [(value, weight - cut), *ordered[at + 1 :]]
+        cut -= weight
+    return []
+
+
+def _median(ordered: list[tuple[float, float]], total: float) -> float:
+    """The value on which half of the weight falls; between two of them, the middle."""
+    passed = 0.0
+    for at, (value, weight) in enumerate(ordered):
+        passed += weight
+        if passed > total / 2:
+            return value
+        if passed == total / 2:
+            return (value + ordered[at + 1][0]) / 2
+    return ordered[-1][0]

@@ -74,7 +74,11 @@ class Outflow:
         next_due: Instant | None = None
         spacing = self._spacing_us
         bucket = self._bucket(lane, now)
-        for author in list(lane.dirty):
+        shares = self._scope.shares
+        waiting = list(lane.dirty)
+        if bucket is not None and shares:  # a fair queue: whoever has had least for its share goes first
+            waiting.sort(key=lambda author: lane.sent_at.get(author, _NEVER) + int(spacing / (shares.get(author) or 1)))
+        for author in waiting:
             if bucket is not None and (ready := bucket.ready_at(now)) > now:
                 return ready if next_due is None else min(next_due, ready)
             due = lane.sent_at.get(author, _NEVER) + spacing

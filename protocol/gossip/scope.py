@@ -18,7 +18,7 @@ one and grows by one step at a time; memory is bounded by ``AUTHORS_MAX``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Protocol
@@ -74,7 +74,8 @@ class Coverage:
 class Scope:
     """Whose vectors are passed on. ``whole`` is read on the hot path: while it holds nothing is limited.
 
-    ``linked`` says whose hub has a link here, our own among them.
+    ``linked`` says whose hub has a link here, our own among them. ``shares`` of a link's bandwidth, which add up to 1,
+    say who goes first when there is too little; empty: all alike. They withhold nothing.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Scope:
         "_moved_at",
         "_sampled",
         "_share",
+        "shares",
         "whole",
     )
 
@@ -101,6 +103,7 @@ class Scope:
         self._heard = 0
         self._sampled = 0
         self.whole = True
+        self.shares: Mapping[AuthorId, float] = {}
 
     def look(self, authors: Authors, utc_ms: int | None, now: Instant) -> bool:
         """Once a second: who is heard now; whether the answer of :meth:`carries` may have changed.

@@ -428,6 +428,19 @@ class Ledger:
         """All of whom :meth:`has_forked` is true, in ascending order."""
         return tuple(author for author in self._intake.forks.authors() if self.has_forked(author))
 
+    def has_merged(self, author: AuthorId) -> bool:
+        """Whether the author has brought the branches of a proven fork together: both are here, stored, and end in one
+        head; or a base has taken their place."""
+        fork, chain = self._intake.forks.get(author), self._archive.chain(author)
+        if fork is None or len(chain.heads()) != 1:
+            return False
+        both = (decode_event(self._mesh_id, *record) for record in (fork.one, fork.other))
+        for one in both:
+            entry = chain.entries.get(one.id)
+            if not (entry.counted if entry is not None else chain.base is not None and one.seq <= chain.base.seq):
+                return False
+        return True
+
     def statistics(self) -> LedgerStatistics:
         """The picture for status and tests."""
         archive = self._archive

@@ -14,10 +14,10 @@ from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.trust.values import STRENGTH_MAX, Attestation
 from protocol.wire import fields
 from protocol.wire.codec import decode, encode
-from protocol.wire.events import OPENING, EventRecord
+from protocol.wire.events import SEALED, EventRecord
 
-ATTESTATION: Final = OPENING + 1
-"""The kind of such an event."""
+ATTESTATION: Final = SEALED
+"""The kind of the event that carries one, sealed to its subject and its issuer."""
 
 
 def encode_attestation(subject: AuthorId, strength: int) -> bytes:

@@ -85,6 +85,11 @@ class Words:
             return None
         return min(said, key=lambda subject: (said[subject].order, subject))
 
+    def at(self, issuer: AuthorId, order: tuple[int, int]) -> AuthorId | None:
+        """About whom the word is that ``issuer`` said there, if that one is held."""
+        said = self.said.get(issuer, {})
+        return next((subject for subject, word in said.items() if word.order == order), None)
+
     def forget(self, issuer: AuthorId, subject: AuthorId) -> None:
         """Hold this word no more."""
         said = self.said[issuer]

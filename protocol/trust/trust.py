@@ -96,6 +96,15 @@ class Trust:
             self._draw_edge(given.issuer, oldest)
         return self._changed(given.subject)
 
+    def forget(self, issuer: AuthorId, order: tuple[int, int]) -> list[TrustEffect]:
+        """The issuer has erased the word that it said at this place of its chain."""
+        subject = self._words.at(issuer, order)
+        if subject is None:
+            return []
+        self._words.forget(issuer, subject)
+        self._draw_edge(issuer, subject)
+        return self._changed(subject)
+
     def session_shared(self, subject: AuthorId, utc_ms: int) -> list[TrustEffect]:
         """A session in which both took part has ended; one a day counts."""
         before = self._sessions.get(subject, ())
@@ -135,8 +144,8 @@ class Trust:
         for issuer, word in self._words.about.get(subject, {}).items():
             word.void = issuer != self._own and self._pardoned(subject, word.utc_ms)
             self._draw_edge(issuer, subject)
-        kept = tuple(at for at in self._sessions.get(subject, ()) if not self._pardoned(subject, at))
-        if subject in self._sessions:
+        kept = tuple(at for at in self._sessions.pop(subject, ()) if not self._pardoned(subject, at))
+        if kept:
             self._sessions[subject] = kept
         return self._kept(subject)
 
@@ -160,10 +169,14 @@ class Trust:
 
     def weights(self, present: Iterable[AuthorId], utc_ms: int) -> dict[AuthorId, float]:
         """What each contributor to a mean weighs, 0..1; a contact 1; who weighs nothing is left out."""
+        if not self.contacts():
+            return {}
         return gates.weights(self._drawn(), self._own, present, lambda hub: self._bars(hub, utc_ms))
 
     def seats(self, present: Iterable[AuthorId], utc_ms: int) -> list[AuthorId]:
         """Who of ``present`` may be counted for a quorum."""
+        if not self.contacts():
+            return []
         return gates.seats(self._drawn(), self._own, present, lambda hub: self._bars(hub, utc_ms))
 
     def bandwidth(self, present: Iterable[AuthorId], utc_ms: int) -> dict[AuthorId, float]:
@@ -190,6 +203,14 @@ class Trust:
             paths=tuple(Path(hubs, count) for hubs, count in common),
         )
 
+    def contacts(self) -> list[AuthorId]:
+        """For whom this hub's person vouches."""
+        return list(self._walks.edges.get(self._own, {}))
+
+    def is_proven(self, subject: AuthorId) -> bool:
+        """Whether a proof stands against ``subject``."""
+        return subject in self._proven
+
     def known(self) -> list[AuthorId]:
         """Everybody of whom anything is known here, in ascending order."""
         subjects = self._words.about.keys() | self._sessions.keys() | self._unheard.keys() | self._muted.keys()
@@ -209,10 +230,8 @@ class Trust:
 
     def statistics(self) -> TrustStatistics:
         """Counts, for this hub alone."""
-        contacts = self._walks.edges.get(self._own, {})
-        return TrustStatistics(
-            len(self._words), len(self._words.said), len(contacts), len(self._met()) - 1, self._refused
-        )
+        met = len(self._met()) - 1 if self.contacts() else 0
+        return TrustStatistics(len(self._words), len(self._words.said), len(self.contacts()), met, self._refused)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

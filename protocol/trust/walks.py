@@ -27,19 +27,22 @@ class Walks:
 
     def __init__(self, own: AuthorId, count: int, restart: float, steps_max: int, rng: Rng) -> None:
         self._own = own
+        self._count = count
         self._restart = restart
         self._length_max = steps_max + 1
         self._rng = rng
         self._tables: dict[AuthorId, tuple[list[AuthorId], list[float]]] = {}
         self._stuck: dict[int, None] = {}  # would have gone on, but there was no edge
         self.edges: dict[AuthorId, dict[AuthorId, float]] = {}
-        self.visits: dict[AuthorId, dict[int, None]] = {own: dict.fromkeys(range(count))}
-        self.walks: list[list[AuthorId]] = [[own] for _ in range(count)]
+        self.visits: dict[AuthorId, dict[int, None]] = {}
+        self.walks: list[list[AuthorId]] = []
         self.drawn = False
 
     def draw(self) -> None:
-        """The first walks; until then :meth:`set_edge` only notes the graph."""
+        """The first walks; until then :meth:`set_edge` only notes the graph, and a hub that never asks holds none."""
         self.drawn = True
+        self.visits[self._own] = dict.fromkeys(range(self._count))
+        self.walks += ([self._own] for _ in range(self._count))
         for number in range(len(self.walks)):
             self._grow(number)
 

@@ -26,7 +26,7 @@ from protocol.wire.records import RECORD_VERSION, header
 DOMAIN_EVENT: Final = "trio.event"
 PAYLOAD_PERSON: Final = b"trio-payload"
 
-PROFILE, STORY, STOLEN, WITHDRAWAL, CHECKPOINT, OPENING = range(1, 7)
+PROFILE, STORY, STOLEN, WITHDRAWAL, CHECKPOINT, OPENING, SEALED = range(1, 8)
 """Kinds of event. Whoever meets another kind keeps it and passes it on."""
 GLITCH: Final = 8
 """What one hub saw of a glitch; 7 is an attestation."""

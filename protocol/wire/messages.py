@@ -14,8 +14,9 @@ from protocol import limits
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, AuthorId
 from protocol.limits import COUNTER_MAX
-from protocol.wire import events, fields, joining, probing, reconciling
+from protocol.wire import events, fields, joining, meeting, probing, reconciling
 from protocol.wire.codec import Value, decode_for_schema, encode, inspect
+from protocol.wire.joining import ForwardJoin, Join, Neighbor, NeighborAnswer, Shuffle, ShuffleAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ Message: TypeAlias = (
     | joining.JoiningMessage
     | FlowMessage
     | probing.ProbeMessage
+    | meeting.MeetingMessage
 )
 
 HELLO, BYE, PING, PONG, BEAT, KEYS, WANT_KEYS, VECTOR, DIGEST, PRUNE, GRAFT, NEIGHBORS, PEERS = range(13)
@@ -230,17 +232,12 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
             return (TREE_GRAFT, author, ids)
         case TreePrune(author):
             return (TREE_PRUNE, author)
-        case (
-            joining.Join()
-            | joining.ForwardJoin()
-            | joining.Neighbor()
-            | joining.NeighborAnswer()
-            | joining.Shuffle()
-            | joining.ShuffleAnswer()
-        ):
+        case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
             return joining.to_value(message)
         case probing.PingReq() | probing.ProbeAck() | probing.Nack() | probing.Suspect() | probing.Refute():
             return probing.to_value(message)
+        case meeting.Meet() | meeting.MeetReveal() | meeting.MeetConfirm():
+            return meeting.to_value(message)
         case (
             events.Event()
             | events.WantEvents()
@@ -432,6 +429,7 @@ _PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], Message]]]] =
     TREE_PRUNE: (2, lambda item: TreePrune(_maybe_author(item[1]))),
     **joining.PARSERS,
     **probing.PARSERS,
+    **meeting.PARSERS,
     **events.PARSERS,
     **reconciling.PARSERS,
 }

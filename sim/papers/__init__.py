@@ -18,9 +18,13 @@ from sim.executors import Processes
 from sim.kernel import collect_seldom
 
 PAPERS: Final = {
+    "benign": "sim.papers.benign",
+    "eclipse": "sim.papers.eclipse",
+    "gossipsub": "sim.papers.gossipsub",
     "glitch": "sim.papers.glitch",
     "hyparview": "sim.papers.hyparview",
     "lifeguard": "sim.papers.lifeguard",
+    "malice": "sim.papers.malice",
     "plumtree": "sim.papers.plumtree",
     "reconcile": "sim.papers.reconcile",
     "remerge": "sim.papers.remerge",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.conformance.examples import codec, events, frames, glitches, keys, links, records, sketches
+from tests.conformance.examples import codec, events, frames, glitches, keys, links, meetings, records, sketches
 from tests.conformance.examples.shared import MESH, MESH_NAME, Example
 
 FOLDER: Final = Path(__file__).parent / "vectors"
@@ -65,6 +65,17 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
             "session, `fingerprints` are sorted as in pages."
         ),
         sketches.sketches,
+    ),
+    "sealed": (
+        (
+            "Section 12.4. `hex` is the payload of a sealed event of `author`, `seed` that of the Ed25519 key `key` "
+            f"which tries to read it; `word` null: it is not for that key. {IN_MESH}"
+        ),
+        meetings.sealed_words,
+    ),
+    "meetings": (
+        "Section 15. `hex` is the number of `author` in a meeting with `peer`, whose number is `peer_nonce`.",
+        meetings.codes,
     ),
 }
 """File name to what it says of itself and where its examples come from."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from protocol.bonds import ABOUT
 from protocol.crypto import DhKey, SigningKey, admit_key, verify
 from protocol.errors import LocalProtocolError, Reason, RemoteProtocolError
 from protocol.glitch.timeline import Seen, Timeline
@@ -22,8 +23,11 @@ from protocol.link.handshake import Handshake
 from protocol.link.noise import CipherState
 from protocol.reconcile import sketch
 from protocol.reconcile.frontier import Frontier
+from protocol.sealing import open_word
+from protocol.trust.attestations import decode_attestation
+from protocol.trust.meeting import commitment, short_code
 from protocol.wire import codec, messages, reconciling
-from protocol.wire.events import EventRecord, decode_event, decode_fork
+from protocol.wire.events import SEALED, EventFields, EventRecord, decode_event, decode_fork, event_bytes
 from protocol.wire.observations import decode_observation
 from protocol.wire.records import decode_addresses, decode_vector
 from tests.conformance.build_vectors import FILES
@@ -47,7 +51,15 @@ LASTING: Final = {
     "ReconPage": "RECON_PAGE",
     "ReconEntries": "RECON_ENTRIES",
 }
-NAMES: Final = {**LASTING, "WantKeys": "WANT_KEYS", "PingReq": "PING_REQ", "ProbeAck": "PROBE_ACK", **JOINING}
+MEETING: Final = {"MeetReveal": "MEET_REVEAL", "MeetConfirm": "MEET_CONFIRM"}
+NAMES: Final = {
+    **LASTING,
+    **MEETING,
+    "WantKeys": "WANT_KEYS",
+    "PingReq": "PING_REQ",
+    "ProbeAck": "PROBE_ACK",
+    **JOINING,
+}
 
 
 def _hex(text: str) -> bytes:
@@ -244,6 +256,28 @@ def _timeline(example: Example) -> list[dict[str, Any]]:
     ]
 
 
+def _sealed(example: Example) -> dict[str, Any]:
+    author, own = AuthorId(_hex(example["author"])), SigningKey(_hex(example["seed"])).dh()
+    word = open_word(MESH.mesh_id, author, _hex(example["hex"]), own)
+    if word is None:
+        return {"word": None}
+    assert word.startswith(ABOUT)
+    made = EventFields(author=author, rotation=0, incarnation=1, seq=1, prev=None, kind=SEALED)
+    event = decode_event(MESH.mesh_id, event_bytes(MESH.mesh_id, made), bytes(64))
+    said = decode_attestation(event, word[1:])
+    return {"word": word.hex(), "subject": said.subject.hex(), "strength": said.strength}
+
+
+def _meeting(example: Example) -> dict[str, str]:
+    one, other = AuthorId(_hex(example["author"])), AuthorId(_hex(example["peer"]))
+    nonce, other_nonce = _hex(example["hex"]), _hex(example["peer_nonce"])
+    return {
+        "commitment": commitment(nonce, one, other).hex(),
+        "peer_commitment": commitment(other_nonce, other, one).hex(),
+        "code": short_code((one, nonce), (other, other_nonce)),
+    }
+
+
 PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "codec": _codec,
     "frames": _frame,
@@ -262,6 +296,8 @@ PRODUCT: Final[dict[str, Callable[[Example], Any]]] = {
     "channel": _channel,
     "handshakes": _handshake,
     "sketches": _sketch,
+    "sealed": _sealed,
+    "meetings": _meeting,
 }
 """File name to reader."""
 

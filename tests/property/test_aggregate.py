@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from random import Random  # noqa: TID251 - the type of what Hypothesis hands out
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +92,38 @@ def test_a_crowd_turned_around_feels_the_opposite(feelings: list[float]) -> None
     assert mean is not None
     assert opposite is not None
     assert abs(mean + opposite) < 1e-12
+
+
+@given(st.lists(values, min_size=5, max_size=30), st.integers(0, 29), st.integers(2, 5))
+@SETTINGS
+def test_one_person_under_many_names_that_share_its_weight_changes_nothing(
+    feelings: list[float], which: int, names: int
+) -> None:
+    people = of_different_people([Contribution(AuthorId(bytes(32)), value, 0.1, 1.0) for value in feelings])
+    one = people[which % len(people)]
+    parts = [
+        replace(one, author=AuthorId(bytes([255]) * 31 + bytes([name])), weight=1 / 2 ** min(name + 1, names - 1))
+        for name in range(names)
+    ]
+    assert sum(part.weight for part in parts) == 1.0
+    whole = aggregate(people)
+    split = aggregate([*(person for person in people if person is not one), *parts])
+    assert split.mean == pytest.approx(whole.mean, abs=1e-12)
+    assert split.spread == pytest.approx(whole.spread, abs=1e-12)
+    assert split.mean_se == pytest.approx(whole.mean_se, rel=1e-9)
+
+
+@given(st.lists(values, min_size=5, max_size=30), st.lists(st.floats(-1e6, 1e6), max_size=40), st.data())
+@SETTINGS
+def test_however_many_lie_what_they_weigh_together_bounds_what_they_can_do(
+    honest: list[float], lies: list[float], data: st.DataObject
+) -> None:
+    most = len(honest) / 4 - 1e-9  # a fifth of all
+    weight = data.draw(st.floats(0.01, 1)) * most / max(1, len(lies))
+    people = of_different_people([Contribution(AuthorId(bytes(32)), value, 0.1, 1.0) for value in [*honest, *lies]])
+    liars = [replace(one, weight=min(weight, 1.0)) for one in people[len(honest) :]]
+    picture = aggregate([*people[: len(honest)], *liars])
+    total = len(honest) + sum(one.weight for one in liars)
+    if int(0.2 * total) >= sum(one.weight for one in liars):
+        assert picture.mean is not None
+        assert min(honest) - 1e-12 <= picture.mean <= max(honest) + 1e-12

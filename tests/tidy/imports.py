@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tests.tidy.tree import Finding, Source, is_below
 
 GROUND = frozenset({"ids", "clock", "limits", "errors", "rng", "bars"})
-COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity"})
+COMMONS = frozenset({"inputs", "effects", "timers", "crypto", "wire", "identity", "sealing"})
 MACHINES = frozenset(
     {
         *("link", "membership", "gossip", "ledger", "reconcile"),
@@ -26,6 +26,7 @@ MACHINES = frozenset(
 NODE = frozenset(
     {
         "node",
+        "bonds",
         "durable",
         "flow",
         "neighborhood",
@@ -61,8 +62,9 @@ PROTOCOL_THIRD_PARTY = {
 # field of the simulator plays overlays, trees and detectors of 10,000 members without the rest of their hubs.
 MACHINES_OPEN_TO = {
     "meshnode": frozenset({"link"}),
+    "meshnode.trusting": frozenset({"trust"}),  # its values, and an explanation in words
     "sim": frozenset[str](),
-    "sim.papers.sybil": frozenset({"trust"}),
+    **dict.fromkeys(("sim.papers.sybil", "sim.papers.malice"), frozenset({"trust"})),
     **dict.fromkeys(
         ("sim.field", "sim.members", "sim.papers", "sim.spread"), frozenset({"membership", "gossip", "reconcile"})
     ),
@@ -206,10 +208,13 @@ def only_node_knows_machines(source: Source) -> Iterator[Finding]:
 
 
 def trust_is_blind_to_mood(source: Source) -> Iterator[Finding]:
-    """Nothing under ``protocol.trust`` imports or even names vectors or the collective: emotion never touches trust."""
-    if not source.inside("protocol.trust"):
+    """Nothing under ``protocol.trust``, nor the room that feeds it, imports or even names vectors or the collective:
+    emotion never touches trust. The room needs key states, and no more of gossip."""
+    if not (source.inside("protocol.trust") or source.module == "protocol.bonds"):
         return
     for found in imports(source):
+        if source.module == "protocol.bonds" and is_below(found.target, "protocol.gossip.keys"):
+            continue
         if MOOD.search(found.target) or any(is_below(found.target, f"protocol.{m}") for m in ("gossip", "collective")):
             yield source.finding(found.line, f"trust imports {found.target}: emotion never touches trust")
     for node in ast.walk(source.tree):

@@ -58,6 +58,8 @@ BAD: list[tuple[Rule, str, str]] = [
     (rules.trust_is_blind_to_mood, "protocol/trust/evidence.py", "from protocol.wire.records import Vector"),
     (rules.trust_is_blind_to_mood, "protocol/trust/evidence.py", "def weigh(record):\n    return record.arousal"),
     (rules.trust_is_blind_to_mood, "protocol/trust/evidence.py", "def weigh(vector):\n    return 1"),
+    (rules.trust_is_blind_to_mood, "protocol/bonds.py", "from protocol.gossip.vectors import Vectors"),
+    (rules.trust_is_blind_to_mood, "protocol/bonds.py", "def weigh(arousal):\n    return 1"),
     (rules.conformance_shares_no_code, "tests/conformance/peer.py", "from protocol.wire import codec"),
     (rules.conformance_shares_no_code, "tests/conformance/__main__.py", "import meshnode.clock"),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from tests.conformance.examples import lasting
+from tests.conformance.examples import lasting, meetings
 from tests.conformance.examples.shared import MESH, Case, Example, author, bad, good, seed, written
 from tests.conformance.reference.codec import Value, encode
 from tests.conformance.reference.messages import (
@@ -68,6 +68,7 @@ NAMES: dict[type[object], str] = {
     Suspect: "SUSPECT",
     Refute: "REFUTE",
     **lasting.NAMES,
+    **meetings.NAMES,
 }
 PEOPLE = [author(f"frame {index}") for index in range(3)]
 
@@ -75,7 +76,7 @@ PEOPLE = [author(f"frame {index}") for index in range(3)]
 def examples() -> list[Example]:
     """Every example of this file."""
     cases = [*_accepted(), *_at_the_edge(), *_bad_frames(), *_bad_small(), *_bad_lists(), *_bad_records(), *_probes()]
-    cases += [*_joining(), *_bad_joining(), *lasting.cases()]
+    cases += [*_joining(), *_bad_joining(), *lasting.cases(), *meetings.cases()]
     return written(cases, read)
 
 

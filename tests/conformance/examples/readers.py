@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.conformance.examples import codec, events, frames, glitches, keys, records, sketches
+from tests.conformance.examples import codec, events, frames, glitches, keys, meetings, records, sketches
 from tests.conformance.examples.shared import MESH, Example
 from tests.conformance.reference.channel import Direction, rekeyed
 from tests.conformance.reference.codec import Refused
@@ -105,5 +105,7 @@ READERS: Final[dict[str, Callable[[Example], Any]]] = {
     "channel": _channel,
     "handshakes": _handshake,
     "sketches": _sketch,
+    "sealed": meetings.read_sealed,
+    "meetings": meetings.read_meeting,
 }
 """File name to reader."""

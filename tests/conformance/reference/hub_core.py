@@ -13,6 +13,7 @@ from tests.conformance.reference.crypto import blake, verify
 from tests.conformance.reference.hub_probes import Probes
 from tests.conformance.reference.hub_state import Held, Link, Pending
 from tests.conformance.reference.keystates import KeyState, decode_key_state
+from tests.conformance.reference.meetings import Meet, MeetConfirm, MeetReveal
 from tests.conformance.reference.messages import (
     Bye,
     Clock,
@@ -110,7 +111,7 @@ class Core(Probes):
                 return
             self._on_message(link, message, now)
 
-    def _on_message(self, link: Link, message: Message, now: float) -> None:
+    def _on_message(self, link: Link, message: Message, now: float) -> None:  # noqa: C901 - one line for each kind
         if isinstance(message, Hello):
             self._on_hello(link, message, now)
             return
@@ -141,6 +142,9 @@ class Core(Probes):
                 link.neighbors = authors
             case PingReq() | ProbeAck() | Nack() | Suspect() | Refute():
                 self.on_probe(link, message, now)
+            case Meet() | MeetReveal() | MeetConfirm():
+                if Mutation.MEETS_ALONE in self.mutations:
+                    link.outbox.append(MeetReveal(bytes(32)))
             case Join() | ForwardJoin() | Neighbor() | NeighborAnswer() | Shuffle() | ShuffleAnswer():
                 self._on_joining(link, message)
             case Peers(records):

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.keystates import KEY_STATE_BYTES_MAX, ROTATIONS_MAX
 from tests.conformance.reference.lasting import LASTING, EventMessage, LastingMessage
+from tests.conformance.reference.meetings import MEETING, Meeting
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
 from tests.conformance.reference.records import ADDRESSES_BYTES_MAX, COUNTER_MAX, VECTOR_BYTES_MAX
 from tests.conformance.reference.shape import binary, boolean, elements, integer, listed, text
@@ -220,6 +221,7 @@ Message: TypeAlias = (
     | Peers
     | Joining
     | Probe
+    | Meeting
     | LastingMessage
 )
 Numbers: TypeAlias = tuple[bytes, int, int, int]
@@ -279,6 +281,7 @@ TABLE: Final[dict[int, tuple[Callable[..., Message], tuple[Callable[[Value], Any
     26: (Nack, (_TOKEN, boolean)),
     27: (Suspect, (binary(32), _U32)),
     28: (Refute, (binary(32), _U32)),
+    **MEETING,
     **LASTING,
 }
 """Message type to its class and the checks of its fields."""

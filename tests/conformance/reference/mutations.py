@@ -85,6 +85,7 @@ class Mutation(Enum):
     NO_JOIN_ANSWER = ("R49", "does not answer JOIN")
     NO_SHUFFLE_ANSWER = ("R53", "does not answer a SHUFFLE that ends")
     UNCHECKED_WALKS = ("R54", "does not check the records in FORWARD_JOIN and SHUFFLE")
+    MEETS_ALONE = ("R61", "shows a number to whoever sends MEET")
     NO_PROBE_ANSWER = ("R70", "does not answer PING_REQ")
     VOUCHES_UNSEEN = ("R70", "says PROBE_ACK without having looked")
     TESTED_BLINDLY = ("R71", "claims to have tested what it has no link with")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from protocol.clock import SECOND
-from protocol.effects import Effect
+from protocol.effects import Effect, LoadPayload, StoreEvents
 from protocol.gossip.scope import HOUR_MS, ScopeConfig, sample_hash
 from protocol.gossip.vectors import VectorsConfig
-from protocol.inputs import UtcObserved
+from protocol.identity import LocalIdentity
+from protocol.inputs import Attest, PayloadLoaded, Stored, UtcObserved
 from protocol.node import NodeConfig
 from protocol.wire import messages as wire
 from protocol.wire.records import decode_vector
@@ -107,3 +108,26 @@ def test_beyond_the_bound_a_link_gets_no_more_than_its_rate_and_always_the_newes
     assert {decode_vector(MESH.mesh_id, message.signed).seq for message in vectors_sent(later, 2)} == {3}
     assert set(authors_sent(later, 2)) <= set(wanted)
     assert len(vectors_sent(later, 2)) >= len(wanted) - len(vectors_sent(left, 2))
+
+
+def vouch(here: Hub, who: LocalIdentity) -> None:
+    """The person of this hub vouches for somebody; its disk stores that and gives it back."""
+    effects = here.act(Attest(1, who.author, 100, bytes(32)))
+    (order,) = [effect for effect in effects if isinstance(effect, StoreEvents)]
+    effects = here.act(Stored(order.ticket))
+    (load,) = [effect for effect in effects if isinstance(effect, LoadPayload)]
+    payload = order.events[-1].payload
+    assert payload is not None
+    here.act(PayloadLoaded(load.peer, load.event, 0, payload.salt, (payload.content,)))
+
+
+def test_where_there_is_too_little_whom_the_person_trusts_goes_first_and_nobody_is_left_out() -> None:
+    here = hub(ScopeConfig(whole_max=16, sample_min=2, link_bytes_per_second=1_000, link_burst_bytes=1_000))
+    covered = authors_sent(said(here, 2) + here.advance(20 * SECOND), 2)
+    friend = next(who for who in reversed(CROWD) if who.author in covered)
+    vouch(here, friend)
+    here.advance(2 * SECOND)
+    at_once = authors_sent(said(here, 3), 2)  # it speaks last of all
+    later = authors_sent(here.advance(20 * SECOND), 2)
+    assert later[0] == friend.author
+    assert sorted({*at_once, *later}) == sorted(set(covered))

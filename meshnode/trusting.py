@@ -1,0 +1,216 @@
+"""Trust as this hub's person handles it: who stands how and why, vouching, blocking (the control socket and
+``meshnode trust``).
+
+Nothing that is answered here ever leaves the hub but an attestation, sealed to its subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal
+
+import trio
+
+from meshnode.clock import boot_us
+from meshnode.entropy import entropy
+from meshnode.stories import ID_DIGITS_MIN, Pen, Refused
+from protocol.effects import Event, MeetingCode, MeetingEnded
+from protocol.ids import AUTHOR_BYTES, AuthorId, short
+from protocol.inputs import Attest, ConfirmMeeting, Input, MeetPeer, Regard
+from protocol.trust.values import STRENGTH_MAX, Explanation
+from protocol.trust.wording import in_words
+
+if TYPE_CHECKING:
+    from meshnode.daemon import Hub
+
+SEED_BYTES: Final = 32
+MEETING_S: Final = 130.0
+"""A little longer than the Node itself waits for the other person."""
+CARD: Final = "TRIO-MEET-1"
+
+
+class Encounters:
+    """One meeting at a time: waits for the code, then for both people to have compared it."""
+
+    def __init__(self, feed: Callable[[Input], object], pen: Pen) -> None:
+        self._feed = feed
+        self._pen = pen
+        self._request = 0
+        self._peer: AuthorId | None = None
+        self._news: trio.MemorySendChannel[MeetingCode | MeetingEnded] | None = None
+        self._heard: trio.MemoryReceiveChannel[MeetingCode | MeetingEnded] | None = None
+
+    def observe(self, event: Event) -> None:
+        """Listen to the Node's news."""
+        if isinstance(event, MeetingCode | MeetingEnded) and event.peer == self._peer and self._news is not None:
+            self._news.send_nowait(event)
+
+    async def begin(self, peer: AuthorId) -> str:
+        """Meet the person of ``peer``: the code to compare, when there is one.
+
+        Raises:
+            Refused: there is none, and why.
+        """
+        self._news, self._heard = trio.open_memory_channel[MeetingCode | MeetingEnded](8)
+        self._peer, self._request = peer, self._pen.expect()
+        self._feed(MeetPeer(self._request, peer, entropy(SEED_BYTES)))
+        news = await self._next()
+        if isinstance(news, MeetingCode):
+            return news.code
+        self._pen.forget(self._request)
+        raise Refused(news.why)
+
+    async def confirm(self, peer: AuthorId, *, same: bool) -> None:
+        """Say whether the codes are the same; returns when both people have, and it is written down.
+
+        Raises:
+            Refused: the meeting came to nothing, and why.
+        """
+        if self._peer != peer:
+            raise Refused("there is no code of a meeting with that hub to compare")
+        self._feed(ConfirmMeeting(peer, same))
+        news = await self._next()
+        self._peer = None
+        if isinstance(news, MeetingEnded) and not news.met:
+            self._pen.forget(self._request)
+            raise Refused(news.why)
+        await self._pen.written(self._request)
+
+    async def _next(self) -> MeetingCode | MeetingEnded:
+        assert self._heard is not None
+        try:
+            with trio.fail_after(MEETING_S):
+                return await self._heard.receive()
+        except trio.TooSlowError:
+            raise Refused("nobody has answered") from None
+
+
+async def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, object]:
+    """The answer to one request whose command begins with ``trust.``."""
+    try:
+        match command:
+            case "trust.list":
+                return _list(hub)
+            case "trust.why":
+                return _why(hub, _author(hub, request))
+            case "trust.card":
+                return {"card": card(hub)}
+            case "trust.vouch":
+                return await _vouch(hub, request)
+            case "trust.meet":
+                peer = _author(hub, request)
+                return {"author": peer.hex(), "code": await hub.encounters.begin(peer)}
+            case "trust.confirm":
+                peer = _author(hub, request)
+                await hub.encounters.confirm(peer, same=request.get("same") is True)
+                return {"author": peer.hex(), "vouched": True}
+            case "trust.block" | "trust.mute":
+                return _regard(hub, _author(hub, request), command, on=request.get("on") is not False)
+            case _:
+                return {"error": f"unknown command {command[:64]!r}"}
+    except Refused as fault:
+        return {"error": str(fault)}
+
+
+def _list(hub: Hub) -> dict[str, object]:
+    node, now = hub.driver.node, boot_us()
+    known = {author: None for author in (*node.acquaintances(), *_heard(hub)) if author != node.author}
+    lines = [_line(node.explain(author, now)) for author in known]
+    lines.sort(key=lambda line: (-float(str(line["value"])), str(line["author"])))
+    return {"people": lines, "want_to_meet": [peer.hex() for peer in node.wishes(now)]}
+
+
+def _why(hub: Hub, author: AuthorId) -> dict[str, object]:
+    why = hub.driver.node.explain(author, boot_us())
+    return {
+        **_line(why),
+        "lines": [
+            {
+                "source": line.source.name.lower(),
+                "through": None if line.through is None else line.through.hex(),
+                "voices": line.voices,
+                "weight": line.weight,
+                "opinion": line.opinion,
+            }
+            for line in why.standing.lines
+        ],
+        "walks": why.walks,
+        "paths": [{"hubs": [hub.hex() for hub in path.hubs], "walks": path.walks} for path in why.paths],
+        "words": in_words(why, short),
+    }
+
+
+def _line(why: Explanation) -> dict[str, object]:
+    return {
+        "author": why.standing.subject.hex(),
+        "value": round(why.standing.value, 6),
+        "attention": why.attention.name.lower(),
+        "contact": why.contact,
+        "blocked": why.blocked,
+        "muted": why.muted,
+        "proven": why.proven,
+        "met": why.met,
+    }
+
+
+async def _vouch(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    strength, shown = request.get("strength", STRENGTH_MAX), request.get("card")
+    if not isinstance(strength, int) or isinstance(strength, bool) or not -STRENGTH_MAX <= strength <= STRENGTH_MAX:
+        raise Refused(f"'strength' is a whole number from -{STRENGTH_MAX} to {STRENGTH_MAX}")
+    if isinstance(shown, str):
+        author = read_card(hub, shown)
+    elif strength > 0:
+        raise Refused("vouching is done in person: with the other hub's card, or with a code that both compare")
+    else:
+        author = _author(hub, request)
+    number = hub.pen.expect()
+    hub.driver.feed(Attest(number, author, strength, entropy(SEED_BYTES)))
+    name = await hub.pen.written(number)
+    return {"event": name.hex(), "author": author.hex(), "strength": strength}
+
+
+def _regard(hub: Hub, author: AuthorId, command: str, *, on: bool) -> dict[str, object]:
+    what: Literal["block", "mute"] = "block" if command == "trust.block" else "mute"
+    hub.driver.feed(Regard(author, what, on))
+    return _line(hub.driver.node.explain(author, boot_us()))
+
+
+def card(hub: Hub) -> str:
+    """What this hub shows to somebody who stands here, as text or in a QR code (alphanumeric mode)."""
+    return f"{CARD}:{hub.opened.mesh.mesh_id.hex()}:{hub.opened.identity.author.hex()}".upper()
+
+
+def read_card(hub: Hub, text: str) -> AuthorId:
+    """Whose card this is.
+
+    Raises:
+        Refused: it is none, or one of another mesh.
+    """
+    parts = text.strip().upper().split(":")
+    try:
+        mark, mesh, author = parts[0], bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
+    except (IndexError, ValueError):
+        mark, mesh, author = "", b"", b""
+    if mark != CARD or len(parts) != 3 or len(author) != AUTHOR_BYTES:
+        raise Refused(f"a card is {CARD}:MESH:AUTHOR, as `meshnode trust card` shows it")
+    if mesh != hub.opened.mesh.mesh_id:
+        raise Refused("this card is of another mesh")
+    return AuthorId(author)
+
+
+def _heard(hub: Hub) -> list[AuthorId]:
+    statistics = hub.statistics()
+    return [*(line.peer for line in statistics.links), *(line.author for line in statistics.authors)]
+
+
+def _author(hub: Hub, request: dict[str, object]) -> AuthorId:
+    wanted = request.get("author")
+    if not isinstance(wanted, str) or len(wanted) < ID_DIGITS_MIN:
+        raise Refused(f"name a hub by at least {ID_DIGITS_MIN} digits of its id")
+    known = dict.fromkeys((*hub.driver.node.acquaintances(), *_heard(hub)))
+    found = [author for author in known if author.hex().startswith(wanted.lower())]
+    if not found:
+        raise Refused(f"nothing is known of a hub {wanted[:64]!r}")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} hubs begin with {wanted[:64]!r}: give more digits")
+    return found[0]
