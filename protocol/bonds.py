@@ -37,7 +37,7 @@ from protocol.gossip.keys import KeyBook
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId, LinkId, MeshId
 from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, PayloadLoaded, Regard, Started, TrustInput, WriteEvent
-from protocol.limits import SALT_BYTES
+from protocol.limits import COUNTER_MAX, SALT_BYTES
 from protocol.port import Outbox
 from protocol.rng import Rng
 from protocol.sealing import BOX_BYTES, BOXES_MAX, open_word, seal_word
@@ -125,8 +125,9 @@ class Bonds:
             self._begin(state, now)
 
     def utc_ms(self, now: Instant) -> int:
-        """The best date there is: without one, that of the newest word of our own."""
-        return self._floor_ms if self._offset_ms is None else now // MS + self._offset_ms
+        """The best date there is: without one, that of the newest word of our own. A clock that is far off says the
+        first or last date that can be written."""
+        return self._floor_ms if self._offset_ms is None else min(max(0, now // MS + self._offset_ms), COUNTER_MAX)
 
     # --- what the ledger says ---------------------------------------------------------------------------------------
 

@@ -21,6 +21,11 @@ STATE = click.option(
 
 
 def load(config_path: Path | None, overrides: dict[str, Any]) -> HubConfig:
+    """The settings, with what the command line says above them.
+
+    Raises:
+        ConfigError: a setting is wrong; names it.
+    """
     from meshnode.config import load_config
 
     given = {key: value for key, value in overrides.items() if value not in (None, ())}
@@ -28,6 +33,7 @@ def load(config_path: Path | None, overrides: dict[str, Any]) -> HubConfig:
 
 
 def state_dir_of(config_path: Path | None, state_dir: Path | None) -> Path:
+    """Where the hub in question keeps its state."""
     if state_dir is not None:
         return state_dir
     return load(config_path, {}).hub.state_dir
