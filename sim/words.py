@@ -143,7 +143,7 @@ class Words:
 
     def _on_event(self, host: Host, event: Event) -> None:
         match event:
-            case EventWritten(request, record):
+            case EventWritten(request, record) if (host.index, request) in self._asked:  # else the hub wrote by itself
                 word = self._asked.pop((host.index, request))
                 self.words[record.id] = word
                 word.reached[host.index] = self.world.now

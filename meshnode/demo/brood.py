@@ -9,6 +9,7 @@ process. Invariant: the loader has one thread and no open file of its own but th
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -152,7 +153,8 @@ def serve(descriptor: int) -> None:
                 _become_hub(json.loads(request), streams)
             for stream in streams:
                 os.close(stream)
-            asked.send(str(pid).encode())
+            with contextlib.suppress(BrokenPipeError):  # whoever asked has gone; the hub's standard input says so to it
+                asked.send(str(pid).encode())
 
 
 def _become_hub(arguments: list[str], streams: list[int]) -> None:
