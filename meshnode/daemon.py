@@ -28,6 +28,7 @@ from meshnode.keystore import StateDirectory
 from meshnode.moderation import Moderation
 from meshnode.observe import Events, say
 from meshnode.recorder import Recorder
+from meshnode.sensing.source import run_sensing
 from meshnode.storage.store import Store
 from meshnode.stories import Pen
 from meshnode.transport.admission import Admission
@@ -400,10 +401,7 @@ class _Daemon:
             )
             hub.mdns = await nursery.start(run_mdns, settings, self.sighted)
         await nursery.start(watch_interfaces, self.relocate)
-        if config.sensing.source != "none":
-            from meshnode.sensing.source import run_sensing  # costs a hub without sensors 40 ms of its start
-
-            await run_sensing(config.sensing, nursery, self.sensed)
+        await run_sensing(config.sensing, nursery, self.sensed)
         if hub.lab is not None:
             hub.recorder = Recorder(hub.driver.node, boot_us)
             nursery.start_soon(hub.recorder.run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meshnode.asked import Refused, named
 from meshnode.clock import boot_us, utc_ms
 from protocol.statistics import GlitchStatistics
 from protocol.wire.registry import AROUSAL, DIMENSIONS
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from meshnode.daemon import Hub
     from protocol import Record, Seen, Split
 
-ID_DIGITS_MIN: Final = 4
 LISTED_MAX: Final = 100
 
 
@@ -53,27 +53,25 @@ def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, obje
                 "here": [_here(split) for split in statistics.glitch.past],
             }
         case "glitch.show":
-            return _show(hub, records, request)
+            try:
+                pairs = ((record.id, record) for record in records)
+                found = named(request.get("glitch"), pairs, "glitch", "glitches", "no glitch begins with")
+            except Refused as fault:
+                return {"error": str(fault)}
+            return _show(hub, found)
         case _:
             return {"error": f"unknown command {command[:64]!r}"}
 
 
-def _show(hub: Hub, records: tuple[Record, ...], request: dict[str, object]) -> dict[str, object]:
-    wanted = request.get("glitch")
-    if not isinstance(wanted, str) or len(wanted) < ID_DIGITS_MIN:
-        return {"error": f"name a glitch by at least {ID_DIGITS_MIN} digits of its id"}
-    found = [record for record in records if record.id.hex().startswith(wanted.lower())]
-    if len(found) != 1:
-        many = f"{len(found)} glitches begin" if found else "no glitch begins"
-        return {"error": f"{many} with {wanted[:64]!r}"}
+def _show(hub: Hub, record: Record) -> dict[str, object]:
     statistics = hub.statistics().glitch
     offset_us = utc_ms() * 1_000 - boot_us()
-    here = [split for split in statistics.past if _is_same(split, found[0], offset_us)]
+    here = [split for split in statistics.past if _is_same(split, record, offset_us)]
     numbers = {split.number for split in here}
     first = min((split.began for split in here), default=0)
     last = max((split.ended or 0 for split in here), default=0)
     return {
-        "glitch": _record(found[0]) | {"seen": [_seen(seen) for seen in found[0].seen]},
+        "glitch": _record(record) | {"seen": [_seen(seen) for seen in record.seen]},
         "here": [_here(split) for split in here],
         "moods": [
             {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from meshnode.asked import Refused, named
 from meshnode.clock import utc_ms
 from meshnode.entropy import entropy
 from meshnode.storage.database import open_for_reading
@@ -34,14 +35,9 @@ AUDIENCES: Final = {"mesh": FOR_MESH, "self": FOR_SELF}
 WAIT_S: Final = 30.0
 """Longer than a hub that was started again asks others for its own last word before it signs."""
 DAY_S: Final = 86_400
-ID_DIGITS_MIN: Final = 4
 LISTED_MAX: Final = 1_000
 LISTED_LETTERS: Final = 500
 """So much of each story is in the list: whole, a few long ones would be more than an answer may have."""
-
-
-class Refused(Exception):
-    """A request was not done; the message is for the person who made it."""
 
 
 _Answer = tuple[
@@ -173,15 +169,8 @@ async def _withdraw(hub: Hub, request: dict[str, object]) -> dict[str, object]:
 
 
 def _find(hub: Hub, request: dict[str, object]) -> EventStatistics:
-    wanted = request.get("event")
-    if not isinstance(wanted, str) or len(wanted) < ID_DIGITS_MIN:
-        raise Refused(f"name a story by at least {ID_DIGITS_MIN} digits of its id")
-    found = [one for one in hub.told(STORY) if one.event.hex().startswith(wanted.lower())]
-    if not found:
-        raise Refused(f"no story begins with {wanted[:64]!r}")
-    if len(found) > 1:
-        raise Refused(f"{len(found)} stories begin with {wanted[:64]!r}: give more digits")
-    return found[0]
+    known = ((one.event, one) for one in hub.told(STORY))
+    return named(request.get("event"), known, "story", "stories", "no story begins with")
 
 
 def _line(one: EventStatistics, words: Story | None, hub: Hub) -> dict[str, object]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
+from meshnode.asked import Refused, named
 from meshnode.clock import boot_us
 from meshnode.entropy import entropy
-from meshnode.stories import ID_DIGITS_MIN, Pen, Refused
+from meshnode.stories import Pen
 from protocol.effects import Event, MeetingCode, MeetingEnded
 from protocol.ids import AUTHOR_BYTES, AuthorId, short
 from protocol.inputs import Attest, ConfirmMeeting, Input, MeetPeer, Regard
@@ -204,13 +205,6 @@ def _heard(hub: Hub) -> list[AuthorId]:
 
 
 def _author(hub: Hub, request: dict[str, object]) -> AuthorId:
-    wanted = request.get("author")
-    if not isinstance(wanted, str) or len(wanted) < ID_DIGITS_MIN:
-        raise Refused(f"name a hub by at least {ID_DIGITS_MIN} digits of its id")
     known = dict.fromkeys((*hub.driver.node.acquaintances(), *_heard(hub)))
-    found = [author for author in known if author.hex().startswith(wanted.lower())]
-    if not found:
-        raise Refused(f"nothing is known of a hub {wanted[:64]!r}")
-    if len(found) > 1:
-        raise Refused(f"{len(found)} hubs begin with {wanted[:64]!r}: give more digits")
-    return found[0]
+    pairs = ((author, author) for author in known)
+    return named(request.get("author"), pairs, "hub", "hubs", "nothing is known of a hub")

@@ -26,7 +26,7 @@ import trio
 from protocol.errors import MeshError
 
 REQUEST_BYTES_MAX: Final = 1 << 16
-LOADED: Final = ("meshnode.cli.run", "meshnode.discovery.mdns", "meshnode.sensing.source")
+LOADED: Final = ("meshnode.cli.run", "meshnode.discovery.mdns", "meshnode.sensing.replay")
 """What a hub would load; its command imports them late so that other commands start quickly."""
 
 
