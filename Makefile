@@ -9,32 +9,33 @@ PYTHON ?=
 PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3
 # Byte-compiled at first use instead of here, since compiling them takes longer than installing them.
 TOOLS := /(hypothesis|mypy|mypyc|numpy|pip|_pytest|pygments|setuptools)/
+OURS := meshnode protocol sim
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench lab crash lock clean
+.PHONY: help venv demo test check bench lab crash lock clean compiled
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: $(READY) ## create .venv with the locked versions (the targets below do it by themselves)
 
-demo: $(READY) ## a crowd on this machine: real recordings, real discovery, a scripted cut, a live view
+demo: $(READY) compiled ## a crowd on this machine: real recordings, real discovery, a scripted cut, a live view
 	@$(VENV)/bin/meshnode demo
 
-test: $(READY) ## everything that must pass: format, lint, types and all tests, under ten minutes
+test: $(READY) compiled ## everything that must pass: format, lint, types and all tests, under ten minutes
 	@$(VENV_PYTHON) -m tests.check --full
 
-check: $(READY) ## the fast loop: format, lint, types, unit, property and tidy tests, under a minute
+check: $(READY) compiled ## the fast loop: format, lint, types, unit, property and tidy tests, under a minute
 	@$(VENV_PYTHON) -m tests.check
 
-bench: $(READY) ## measure ourselves against the limits of this machine
+bench: $(READY) compiled ## measure ourselves against the limits of this machine
 	@$(VENV_PYTHON) -m benchmarks --json
 
-lab: $(READY) ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
+lab: $(READY) compiled ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
 	@$(VENV_PYTHON) -m tests.lab
 
-crash: $(READY) ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
+crash: $(READY) compiled ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
 	@$(VENV_PYTHON) -m tests.crash --kills 500 --power-images 2000 --faults --erasure 1000
 
 lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
@@ -42,6 +43,10 @@ lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
 	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
 		--generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+
+# Where Python may not write its cache, every process of ours would compile all of it anew: half of a hub's start.
+compiled: $(READY)
+	@$(VENV_PYTHON) -m compileall -q $(OURS)
 
 clean: ## back to a fresh clone: remove .venv, caches and build output
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist *.egg-info

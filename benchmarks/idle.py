@@ -88,6 +88,7 @@ def _start(folder: Path, environ: dict[str, str]) -> float:
 def _commands(plan: Plan, hub: HubChild, folder: Path) -> tuple[Turns, float]:
     """Start and status in turns with their limits, in CPU seconds; and the median real time of a status."""
     environ = {**os.environ, "HOME": str(folder)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the set-up compiles: an installed hub never compiles itself
     real: list[float] = []
 
     def status() -> float:
