@@ -3,8 +3,10 @@
 Loading the program costs a hub most of a second of CPU time, and two dozen hubs on two cores would spend ten seconds
 on the same work. Each fork is a hub process like any other: a session, an environment and pipes of its own; only the
 loaded code is shared. Requests go over a socket pair, with the hub's standard streams as file descriptors (unix(7),
-SCM_RIGHTS); the loader ends with its socket. Signals go through a pidfd (pidfd_open(2)), so never to somebody else's
-process. Invariant: the loader has one thread and no open file of its own but the socket when it forks.
+SCM_RIGHTS), and the answer brings the hub's pidfd (pidfd_open(2)), opened before anybody can reap it: signals never
+reach somebody else's process. The loader ends with its socket.
+Invariants: the loader has one thread and no open file of its own but the socket when it forks; a request and its
+answer are one step, which no cancellation parts.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import FrameType
 from typing import Final
 
 import trio
@@ -26,6 +29,8 @@ import trio
 from protocol.errors import MeshError
 
 REQUEST_BYTES_MAX: Final = 1 << 16
+_FD_BYTES: Final = 4
+_HUB_ENDED: Final = frozenset({signal.SIGCHLD})
 LOADED: Final = ("meshnode.cli.run", "meshnode.discovery.mdns", "meshnode.sensing.replay")
 """What a hub would load; its command imports them late so that other commands start quickly."""
 
@@ -37,11 +42,11 @@ class BroodError(MeshError):
 class Forked:
     """A running hub; has what is used of ``trio.Process``."""
 
-    def __init__(self, pid: int, stdin: trio.abc.SendStream, stdout: trio.lowlevel.FdStream) -> None:
+    def __init__(self, pid: int, pidfd: int, stdin: trio.abc.SendStream, stdout: trio.lowlevel.FdStream) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
-        self._pidfd = os.pidfd_open(pid)
+        self._pidfd = pidfd
 
     @property
     def running(self) -> bool:
@@ -114,22 +119,23 @@ class Brood:
         stdin, stdout = trio.lowlevel.FdStream(our_in), trio.lowlevel.FdStream(our_out)
         try:
             async with self._turn:
-                loader = self._socket if self._socket is not None else await self._open()
-                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _packed(child_in, child_out, log))]
-                await loader.sendmsg([json.dumps(arguments).encode()], ancillary)
-                answer = await loader.recv(64)
+                with trio.CancelScope(shield=True):
+                    loader = self._socket if self._socket is not None else await self._open()
+                    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _packed(child_in, child_out, log))]
+                    await loader.sendmsg([json.dumps(arguments).encode()], ancillary)
+                    pid, rights, _, _ = await loader.recvmsg(64, socket.CMSG_LEN(_FD_BYTES), socket.MSG_CMSG_CLOEXEC)
         except OSError as fault:
             raise BroodError(f"the loader of hubs has ended: {fault}") from fault
         finally:
             os.close(child_in)
             os.close(child_out)
-        if not answer:
+        if not rights:
             raise BroodError("the loader of hubs has ended")
-        return Forked(int(answer), stdin, stdout)
+        return Forked(int(pid), int.from_bytes(rights[0][2][:_FD_BYTES], sys.byteorder), stdin, stdout)
 
 
 def _packed(*descriptors: int) -> bytes:
-    return b"".join(number.to_bytes(4, sys.byteorder) for number in descriptors)
+    return b"".join(number.to_bytes(_FD_BYTES, sys.byteorder) for number in descriptors)
 
 
 def serve(descriptor: int) -> None:
@@ -138,7 +144,7 @@ def serve(descriptor: int) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a collection in a hub does not touch, and so does not copy, what all of them share
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # hubs that ended are nobody's zombies
+    signal.signal(signal.SIGCHLD, _reap)
     with socket.socket(fileno=descriptor) as asked:
         while True:
             try:
@@ -147,18 +153,29 @@ def serve(descriptor: int) -> None:
                 return
             if not request:
                 return
+            signal.pthread_sigmask(signal.SIG_BLOCK, _HUB_ENDED)
             pid = os.fork()
             if pid == 0:
                 asked.close()
                 _become_hub(json.loads(request), streams)
-            for stream in streams:
-                os.close(stream)
+            pidfd = os.pidfd_open(pid)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HUB_ENDED)
             with contextlib.suppress(BrokenPipeError):  # whoever asked has gone; the hub's standard input says so to it
-                asked.send(str(pid).encode())
+                socket.send_fds(asked, [str(pid).encode()], [pidfd])
+            for opened in (pidfd, *streams):
+                os.close(opened)
+
+
+def _reap(_number: int, _frame: FrameType | None) -> None:
+    """Hubs that have ended are nobody's zombies."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become_hub(arguments: list[str], streams: list[int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HUB_ENDED)
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
