@@ -37,7 +37,7 @@ from protocol.ledger import values as ledger_say
 from protocol.ledger.acquaintances import Acquaintances
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.values import LedgerConfig, Standing
-from protocol.limits import CHUNK_BYTES, FLOW_BYTES_MAX, WANTED_AUTHORS_MAX
+from protocol.limits import FLOW_BYTES_MAX, WANTED_AUTHORS_MAX
 from protocol.port import Outbox
 from protocol.reconcile import values as reconcile_say
 from protocol.reconcile.reconciler import Reconciler
@@ -245,11 +245,6 @@ class Durable:
                 case StoreEvents():
                     self._keep_keys(one, effects)
                     effects.append(one)
-                case LoadPayload(peer, _, _, count):
-                    if self._flow.room(peer) > (count + 1) * CHUNK_BYTES:
-                        effects.append(one)
-                    else:
-                        effects.append(Drop(self._links.get(peer), Reason.PENDING_LIMIT, "chunks"))
                 case ledger_say.Frontier(removed, added, gone):
                     self._frontier(removed, added)
                     for author in gone:
@@ -258,7 +253,7 @@ class Durable:
                 case ledger_say.NeedKeys(peer, author):
                     if peer in self._links:
                         self._vectors.want_keys(self._links[peer], author, now)
-                case SetTimer():
+                case SetTimer() | LoadPayload():
                     effects.append(one)
                 case ledger_say.Refused(who, reason, detail):
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))

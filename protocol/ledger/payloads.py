@@ -2,10 +2,11 @@
 
 Chunks come in any order. While all of one payload came from one peer, a wrong hash is that peer's fault; where several
 brought parts, nobody is blamed and it is gathered anew from one.
-A heal leaves hundreds of small ones to ask for, so many of these are asked for at once, below the pace at which a peer
-would refuse.
-Invariants: at most ``assemblies_max`` times 2 MiB, and ``small_max`` times 4 KiB, are held; for each of them one peer
-at a time is asked for one window of chunks; nothing is taken that was not asked for.
+A heal leaves hundreds to ask for: each goes to the peer of whom the fewest bytes are awaited, so that every link
+brings its share. A peer answers in order, and a slow line may owe many answers: it stalls only if nothing at all comes
+from it, and what it then still brings is taken.
+Invariants: at most ``gathered_bytes_max`` and one payload, and ``small_max`` times 4 KiB, are held; for each of them
+one peer at a time is asked for one window of chunks; nothing is taken that was not asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final, NoReturn
 from protocol.clock import SECOND, Duration, Instant
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId, EventId
-from protocol.ledger.serving import Bucket
+from protocol.ledger.serving import SMALL_BYTES, Bucket
 from protocol.ledger.values import LedgerConfig, Say
 from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX
 from protocol.rng import Rng
@@ -28,9 +29,13 @@ PAUSE_US: Final = SECOND // 16
 """After as much was asked for as a peer gives in a while."""
 LONG_AGO: Final[Instant] = -(1 << 62)
 NEVER: Final[Instant] = 1 << 62
-SMALL_BYTES: Final = 4_096
 STALLS_MAX: Final = 4
 """Doublings of the time in which an answer is expected: 48 s at most."""
+OWED_US: Final = 30 * SECOND
+"""So long a peer may bring other things before what it was asked for: four windows of large payloads at 20 kB/s."""
+NEAR_BYTES: Final = 2 * CHUNK_BYTES
+"""So much more may be awaited of the author, or of who has said that it has it, than of others: it need not be found
+out whether they have it."""
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -46,6 +51,7 @@ class _Assembly:
     want: _Want
     asked: AuthorId
     at: Instant
+    late: dict[AuthorId, None] = field(default_factory=dict)  # was asked before and may still answer
     salt: bytes = b""
     chunks: dict[int, bytes] = field(default_factory=dict)
     waiting: dict[int, None] = field(default_factory=dict)  # asked for and not here
@@ -55,6 +61,11 @@ class _Assembly:
     @property
     def count(self) -> int:
         return chunk_count(self.want.event.payload_size)
+
+    @property
+    def awaited(self) -> int:
+        """Bytes that were asked for and are not here, at most."""
+        return min(len(self.waiting) * CHUNK_BYTES, self.want.event.payload_size)
 
 
 def chunk_count(size: int) -> int:
@@ -83,6 +94,7 @@ class Gathering:
         self.peers: dict[AuthorId, None] = {}
         self._queues = {True: _Queue(), False: _Queue()}  # the small ones, and the others
         self._active: dict[EventId, _Assembly] = {}
+        self._heard: dict[AuthorId, Instant] = {}  # when somebody last brought what it was asked for
         self._pace = Bucket(max(1, config.pace_max * 3 // 4), max(1, config.pace_max // 2))
 
     def __len__(self) -> int:
@@ -127,6 +139,7 @@ class Gathering:
     def link_down(self, peer: AuthorId) -> None:
         """Nobody waits for ``peer`` any more; what it brought stays."""
         self.peers.pop(peer, None)
+        self._heard.pop(peer, None)
         for assembly in self._active.values():
             if assembly.asked == peer:
                 assembly.at = LONG_AGO
@@ -137,7 +150,7 @@ class Gathering:
         """Begin what can be begun, and ask others where somebody has stalled."""
         said: list[Say] = []
         for name, assembly in list(self._active.items()):
-            if now - assembly.at >= self._patience_us(assembly):
+            if now >= self._stalls_at(assembly):
                 assembly.lack[assembly.asked] = None
                 said += self._ask_another(name, assembly, now)
         if self.peers:
@@ -161,30 +174,46 @@ class Gathering:
                 break
             else:
                 del queue.wanted[name]
-                hint = want.hint
-                peer = hint if hint is not None and hint in self.peers else self._rng.choice(list(self.peers))
-                assembly = self._active[name] = _Assembly(want, peer, now)
+                assembly = self._active[name] = _Assembly(want, self._nearest(want, list(self.peers)), now)
                 said.append(self._ask(assembly, now))
         queue.begin_at = later
         return said
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
-        due = [assembly.at + self._patience_us(assembly) for assembly in self._active.values()]
+        due = [self._stalls_at(assembly) for assembly in self._active.values()]
         if self.peers:
             room = self._room()
             due += [queue.begin_at for small, queue in self._queues.items() if room[small] > 0]
         return min((at for at in due if at < NEVER), default=None)
 
-    def _patience_us(self, assembly: _Assembly) -> Duration:
+    def _stalls_at(self, assembly: _Assembly) -> Instant:
         """Twice as long each time, or a slow line would carry nothing but answers that come too late."""
-        return self._config.stall_us << assembly.want.stalls
+        heard = self._heard.get(assembly.asked, LONG_AGO)
+        since = max(assembly.at, min(heard, assembly.at + OWED_US))
+        return since + (self._config.stall_us << assembly.want.stalls)
 
     def _room(self) -> dict[bool, int]:
         """How many small payloads (True), and how many others, may be begun."""
-        small = sum(_is_small(assembly.want) for assembly in self._active.values())
-        others = len(self._active) - small
-        return {True: self._config.small_max - small, False: self._config.assemblies_max - others}
+        others = [each.want.event.payload_size for each in self._active.values() if not _is_small(each.want)]
+        small = len(self._active) - len(others)
+        full = sum(others) >= self._config.gathered_bytes_max
+        return {
+            True: self._config.small_max - small,
+            False: 0 if full else self._config.assemblies_max - len(others),
+        }
+
+    def _nearest(self, want: _Want, peers: list[AuthorId]) -> AuthorId:
+        """Of whom the least is awaited."""
+        awaited = dict.fromkeys(peers, 0)
+        for assembly in self._active.values():
+            if assembly.asked in awaited:
+                awaited[assembly.asked] += assembly.awaited
+        for near in (want.event.author, want.hint):
+            if near is not None and near in awaited:
+                awaited[near] -= NEAR_BYTES
+        least = min(awaited.values())
+        return self._rng.choice([peer for peer, count in awaited.items() if count == least])
 
     def _ask(self, assembly: _Assembly, now: Instant) -> Say:
         first = next(index for index in range(assembly.count) if index not in assembly.chunks)
@@ -196,7 +225,8 @@ class Gathering:
     def _ask_another(self, name: EventId, assembly: _Assembly, now: Instant) -> list[Say]:
         others = [peer for peer in self.peers if peer not in assembly.lack]
         if others:
-            assembly.asked = self._rng.choice(others)
+            assembly.late[assembly.asked] = None
+            assembly.asked = self._nearest(assembly.want, others)
             return [self._ask(assembly, now)]
         del self._active[name]
         assembly.want.not_before = now + LATER_US
@@ -214,8 +244,11 @@ class Gathering:
             RemoteProtocolError: ``PAYLOAD_MISMATCH``: what this peer alone has brought is not what the author signed.
         """
         assembly = self._active.get(chunk.event)
-        if assembly is None or assembly.asked != peer or chunk.index not in assembly.waiting:
+        if assembly is None or chunk.index not in assembly.waiting:
             return Reason.PAYLOAD_UNWANTED
+        if peer != assembly.asked and (peer not in assembly.late or chunk.data is None):
+            return Reason.PAYLOAD_UNWANTED
+        self._heard[peer] = now
         if chunk.data is None:
             assembly.lack[peer] = None
             return self._ask_another(chunk.event, assembly, now)
