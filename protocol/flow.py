@@ -73,11 +73,13 @@ class Flow:
         if queue is None:
             return []
         taken: list[FlowMessage] = []
+        used = 0
         while (messages := queue.next()) and len(taken) < count:
             size = weight(messages[0])
-            if size > room:
+            if size > room or (taken and size > limits.FLOW_SEND_BYTES - used):
                 break
             room -= size
+            used += size
             queue.size -= size
             queue.passed = queue.passed + size if queue.bulk and messages is queue.small else 0
             taken.append(messages.popleft())

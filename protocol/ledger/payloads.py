@@ -5,8 +5,8 @@ brought parts, nobody is blamed and it is gathered anew from one.
 A heal leaves hundreds to ask for: each goes to the peer of whom the fewest bytes are awaited, so that every link
 brings its share. A peer answers in order, and a slow line may owe many answers: it stalls only if nothing at all comes
 from it, and what it then still brings is taken.
-Invariants: at most ``gathered_bytes_max`` and one payload, and ``small_max`` times 4 KiB, are held; for each of them
-one peer at a time is asked for one window of chunks; nothing is taken that was not asked for.
+Invariants: at most ``gathered_bytes_max`` and one payload are held; for each of them one peer at a time is asked for
+one window of chunks; nothing is taken that was not asked for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STALLS_MAX: Final = 4
 """Doublings of the time in which an answer is expected: 48 s at most."""
 OWED_US: Final = 30 * SECOND
 """So long a peer may bring other things before what it was asked for: four windows of large payloads at 20 kB/s."""
-NEAR_BYTES: Final = 2 * CHUNK_BYTES
+NEAR_BYTES: Final = 8 * CHUNK_BYTES
 """So much more may be awaited of the author, or of who has said that it has it, than of others: it need not be found
 out whether they have it."""
 
@@ -56,7 +56,7 @@ class _Assembly:
     chunks: dict[int, bytes] = field(default_factory=dict)
     waiting: dict[int, None] = field(default_factory=dict)  # asked for and not here
     sources: dict[AuthorId, None] = field(default_factory=dict)
-    lack: dict[AuthorId, None] = field(default_factory=dict)  # who has said that it is not there, or stalled
+    lack: dict[AuthorId, bool] = field(default_factory=dict)  # who has said that it is not there (True), or stalled
 
     @property
     def count(self) -> int:
@@ -94,7 +94,7 @@ class Gathering:
         self.peers: dict[AuthorId, None] = {}
         self._queues = {True: _Queue(), False: _Queue()}  # the small ones, and the others
         self._active: dict[EventId, _Assembly] = {}
-        self._heard: dict[AuthorId, Instant] = {}  # when somebody last brought what it was asked for
+        self._heard: dict[AuthorId, Instant] = {}
         self._pace = Bucket(max(1, config.pace_max * 3 // 4), max(1, config.pace_max // 2))
 
     def __len__(self) -> int:
@@ -144,6 +144,10 @@ class Gathering:
             if assembly.asked == peer:
                 assembly.at = LONG_AGO
 
+    def heard(self, peer: AuthorId, now: Instant) -> None:
+        """Something durable came from ``peer``: its line is not dead, what it owes is behind."""
+        self._heard[peer] = now
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def pump(self, now: Instant) -> list[Say]:
@@ -151,7 +155,7 @@ class Gathering:
         said: list[Say] = []
         for name, assembly in list(self._active.items()):
             if now >= self._stalls_at(assembly):
-                assembly.lack[assembly.asked] = None
+                assembly.lack.setdefault(assembly.asked, False)
                 said += self._ask_another(name, assembly, now)
         if self.peers:
             room = self._room()
@@ -166,7 +170,7 @@ class Gathering:
         for name, want in list(queue.wanted.items()):
             if want.not_before > now:
                 later = min(later, want.not_before)
-            elif len(said) == room:
+            elif len(said) == room or self._is_full():
                 later = now
                 break
             elif not self._pace.take(1, now):
@@ -178,6 +182,10 @@ class Gathering:
                 said.append(self._ask(assembly, now))
         queue.begin_at = later
         return said
+
+    def _is_full(self) -> bool:
+        """Whether as much is being gathered as may be held."""
+        return sum(each.want.event.payload_size for each in self._active.values()) >= self._config.gathered_bytes_max
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
@@ -195,13 +203,11 @@ class Gathering:
 
     def _room(self) -> dict[bool, int]:
         """How many small payloads (True), and how many others, may be begun."""
-        others = [each.want.event.payload_size for each in self._active.values() if not _is_small(each.want)]
-        small = len(self._active) - len(others)
-        full = sum(others) >= self._config.gathered_bytes_max
-        return {
-            True: self._config.small_max - small,
-            False: 0 if full else self._config.assemblies_max - len(others),
-        }
+        if self._is_full():
+            return {True: 0, False: 0}
+        small = sum(_is_small(assembly.want) for assembly in self._active.values())
+        others = len(self._active) - small
+        return {True: self._config.small_max - small, False: self._config.assemblies_max - others}
 
     def _nearest(self, want: _Want, peers: list[AuthorId]) -> AuthorId:
         """Of whom the least is awaited."""
@@ -223,16 +229,25 @@ class Gathering:
         return Say(assembly.asked, WantPayload(assembly.want.event.id, first, len(window)))
 
     def _ask_another(self, name: EventId, assembly: _Assembly, now: Instant) -> list[Say]:
+        """Whoever is left, the same peer again if it has only been slow, or everybody later."""
         others = [peer for peer in self.peers if peer not in assembly.lack]
+        want = assembly.want
         if others:
             assembly.late[assembly.asked] = None
-            assembly.asked = self._nearest(assembly.want, others)
+            assembly.asked = self._nearest(want, others)
+            return [self._ask(assembly, now)]
+        slow = [peer for peer in self.peers if not assembly.lack[peer]]
+        if slow and want.stalls < STALLS_MAX:
+            want.stalls += 1
+            assembly.lack = {peer: said for peer, said in assembly.lack.items() if said}
+            assembly.late.update(dict.fromkeys(slow))
+            assembly.asked = self._nearest(want, slow)
             return [self._ask(assembly, now)]
         del self._active[name]
-        assembly.want.not_before = now + LATER_US
-        assembly.want.stalls = min(assembly.want.stalls + 1, STALLS_MAX)
-        assembly.want.hint = None
-        self._wait(assembly.want)
+        want.not_before = now + LATER_US if self.peers else now
+        want.stalls = min(want.stalls + 1, STALLS_MAX)
+        want.hint = None
+        self._wait(want)
         return []
 
     # --- receiving ------------------------------------------------------------------------------------------------
@@ -248,9 +263,8 @@ class Gathering:
             return Reason.PAYLOAD_UNWANTED
         if peer != assembly.asked and (peer not in assembly.late or chunk.data is None):
             return Reason.PAYLOAD_UNWANTED
-        self._heard[peer] = now
         if chunk.data is None:
-            assembly.lack[peer] = None
+            assembly.lack[peer] = True
             return self._ask_another(chunk.event, assembly, now)
         last = chunk.index == assembly.count - 1
         size = assembly.want.event.payload_size - chunk.index * CHUNK_BYTES if last else CHUNK_BYTES
@@ -283,6 +297,6 @@ class Gathering:
         return [self._ask(assembly, now)]
 
     def _blame(self, peer: AuthorId, assembly: _Assembly, detail: str) -> NoReturn:
-        assembly.lack[peer] = None
+        assembly.lack[peer] = True
         assembly.at = LONG_AGO  # the next pump asks somebody else
         raise RemoteProtocolError(Reason.PAYLOAD_MISMATCH, detail)

@@ -15,16 +15,16 @@ from protocol.clock import SECOND, Instant
 from protocol.effects import LoadPayload
 from protocol.ids import AuthorId, EventId
 from protocol.ledger.values import LedgerConfig, Say
-from protocol.limits import CHUNK_BYTES
+from protocol.limits import CHUNK_BYTES, SERVED_BYTES_MAX
 from protocol.wire.events import Event, WantPayload
 
 QUESTIONS_BURST: Final = 1_024
 QUESTIONS_PER_SECOND: Final = 128
 """Authors that one peer may ask about; after a heal all may have changed."""
 ASKED_MAX: Final = 128
-"""Questions for payloads that wait for one peer, each of at most 4 chunks: more than an honest hub has open."""
-CHUNK_ROOM_BYTES: Final = 2 * CHUNK_BYTES
-"""Room that a link must have for a large chunk to be read: then one waits while another is on its way."""
+"""Payloads that one peer may wait for: more than an honest hub asks of it at once."""
+CHUNK_ROOM_BYTES: Final = SERVED_BYTES_MAX // 2
+"""Room that a link must have for a large chunk to be read, so that small payloads and events always have some."""
 SMALL_BYTES: Final = 4_096
 """Payloads up to here go with the words themselves, before larger ones."""
 
