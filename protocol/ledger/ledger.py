@@ -213,8 +213,6 @@ class Ledger:
             RemoteProtocolError: the peer is at fault; what had happened before stays, and the next call tells of it.
         """
         self._date(now)
-        if isinstance(message, Event | wire.Chunk) and peer in self._gathering.peers:
-            self._gathering.heard(peer, now)
         match message:
             case Event():
                 event = self._intake.event(peer, message, now)

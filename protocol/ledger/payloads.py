@@ -3,8 +3,8 @@
 Chunks come in any order. While all of one payload came from one peer, a wrong hash is that peer's fault; where several
 brought parts, nobody is blamed and it is gathered anew from one.
 A heal leaves hundreds to ask for: each goes to the peer of whom the fewest bytes are awaited, so that every link
-brings its share. A peer answers in order, and a slow line may owe many answers: it stalls only if nothing at all comes
-from it, and what it then still brings is taken.
+brings its share. A peer answers in order, and a slow line may owe many answers: it stalls only if no answer at all
+comes from it, or one to a later question, and what it then still brings is taken.
 Invariants: at most ``gathered_bytes_max`` and one payload are held; for each of them one peer at a time is asked for
 one window of chunks; nothing is taken that was not asked for.
 """
@@ -47,10 +47,19 @@ class _Want:
 
 
 @dataclass(slots=True)  # state: changes in place
+class _Line:
+    """When a peer last answered, and when it was asked what it has answered, of small payloads (True) and of others."""
+
+    heard: Instant
+    answered: dict[bool, Instant] = field(default_factory=dict)
+
+
+@dataclass(slots=True)  # state: changes in place
 class _Assembly:
     want: _Want
     asked: AuthorId
     at: Instant
+    asked_at: Instant = 0
     late: dict[AuthorId, None] = field(default_factory=dict)  # was asked before and may still answer
     salt: bytes = b""
     chunks: dict[int, bytes] = field(default_factory=dict)
@@ -94,7 +103,7 @@ class Gathering:
         self.peers: dict[AuthorId, None] = {}
         self._queues = {True: _Queue(), False: _Queue()}  # the small ones, and the others
         self._active: dict[EventId, _Assembly] = {}
-        self._heard: dict[AuthorId, Instant] = {}
+        self._lines: dict[AuthorId, _Line] = {}
         self._pace = Bucket(max(1, config.pace_max * 3 // 4), max(1, config.pace_max // 2))
 
     def __len__(self) -> int:
@@ -139,14 +148,10 @@ class Gathering:
     def link_down(self, peer: AuthorId) -> None:
         """Nobody waits for ``peer`` any more; what it brought stays."""
         self.peers.pop(peer, None)
-        self._heard.pop(peer, None)
+        self._lines.pop(peer, None)
         for assembly in self._active.values():
             if assembly.asked == peer:
                 assembly.at = LONG_AGO
-
-    def heard(self, peer: AuthorId, now: Instant) -> None:
-        """Something durable came from ``peer``: its line is not dead, what it owes is behind."""
-        self._heard[peer] = now
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -197,8 +202,9 @@ class Gathering:
 
     def _stalls_at(self, assembly: _Assembly) -> Instant:
         """Twice as long each time, or a slow line would carry nothing but answers that come too late."""
-        heard = self._heard.get(assembly.asked, LONG_AGO)
-        since = max(assembly.at, min(heard, assembly.at + OWED_US))
+        line, since = self._lines.get(assembly.asked), assembly.at
+        if line is not None and line.answered.get(_is_small(assembly.want), LONG_AGO) <= assembly.asked_at:
+            since = max(since, min(line.heard, since + OWED_US))
         return since + (self._config.stall_us << assembly.want.stalls)
 
     def _room(self) -> dict[bool, int]:
@@ -225,7 +231,7 @@ class Gathering:
         first = next(index for index in range(assembly.count) if index not in assembly.chunks)
         window = range(first, min(first + CHUNKS_ASKED_MAX, assembly.count))
         assembly.waiting = {index: None for index in window if index not in assembly.chunks}
-        assembly.at = now
+        assembly.at = assembly.asked_at = now
         return Say(assembly.asked, WantPayload(assembly.want.event.id, first, len(window)))
 
     def _ask_another(self, name: EventId, assembly: _Assembly, now: Instant) -> list[Say]:
@@ -263,6 +269,11 @@ class Gathering:
             return Reason.PAYLOAD_UNWANTED
         if peer != assembly.asked and (peer not in assembly.late or chunk.data is None):
             return Reason.PAYLOAD_UNWANTED
+        if peer == assembly.asked:
+            line = self._lines.setdefault(peer, _Line(now))
+            line.heard = now
+            small = _is_small(assembly.want)
+            line.answered[small] = max(assembly.asked_at, line.answered.get(small, LONG_AGO))
         if chunk.data is None:
             assembly.lack[peer] = True
             return self._ask_another(chunk.event, assembly, now)

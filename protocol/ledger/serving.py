@@ -151,7 +151,7 @@ class Serving:
             if not (guest.queue or guest.small or guest.large):
                 continue
             room = self._room(peer) - sum(guest.loading.values())
-            left = min(self._config.serving_bytes, room)
+            left = min(self._config.serving_bytes, room // 2 if guest.small or guest.large else room)
             while guest.queue and left > 0:
                 name = next(iter(guest.queue))
                 del guest.queue[name]
