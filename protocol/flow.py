@@ -73,13 +73,11 @@ class Flow:
         if queue is None:
             return []
         taken: list[FlowMessage] = []
-        used = 0
         while (messages := queue.next()) and len(taken) < count:
             size = weight(messages[0])
-            if size > room or (taken and size > limits.FLOW_SEND_BYTES - used):
+            if size > room:
                 break
             room -= size
-            used += size
             queue.size -= size
             queue.passed = queue.passed + size if queue.bulk and messages is queue.small else 0
             taken.append(messages.popleft())

@@ -109,9 +109,6 @@ FLOW_BYTES_MAX: Final = 196_608
 SERVED_BYTES_MAX: Final = 32_768
 """While more than this waits for a neighbor, nothing is added that it asked for: its other questions, and ours to it,
 would be answered too late. The rest is for what nobody asked for."""
-FLOW_SEND_BYTES: Final = 8_192
-"""Of this gathered into one Send, or one message that is larger: a frame waits for its last lost segment, and all that
-follows waits for the frame."""
 
 # --- durable events ---------------------------------------------------------------------------------------------
 EVENT_BYTES_MAX: Final = 512
@@ -121,10 +118,10 @@ HEADS_MAX: Final = 8
 KIND_MAX: Final = 65_535
 SALT_BYTES: Final = 16
 PAYLOAD_BYTES_MAX: Final = 2_097_152
-CHUNK_BYTES: Final = 8_192
-"""So that vectors and heartbeats are never far behind a story: 0.2 s at 40 kB/s (decision record 0025)."""
+CHUNK_BYTES: Final = 32_768
+"""Half a frame, so that vectors and heartbeats are never far behind a story."""
 CHUNKS_MAX: Final = PAYLOAD_BYTES_MAX // CHUNK_BYTES
-CHUNKS_ASKED_MAX: Final = 16
+CHUNKS_ASKED_MAX: Final = 4
 """What one message may ask for: 128 KiB in answer to 42 bytes, so it is served only to neighbors, one at a time."""
 INLINE_BYTES_MAX: Final = 16_384
 """The largest payload that travels beside its event; more is asked for in chunks, once, by whoever wants it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from protocol.clock import SECOND, Duration, Instant
+from protocol.clock import SECOND, Instant
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId, EventId
 from protocol.ledger.serving import SMALL_BYTES, Bucket
@@ -33,7 +33,7 @@ STALLS_MAX: Final = 4
 """Doublings of the time in which an answer is expected: 48 s at most."""
 OWED_US: Final = 30 * SECOND
 """So long a peer may bring other things before what it was asked for: four windows of large payloads at 20 kB/s."""
-NEAR_BYTES: Final = 8 * CHUNK_BYTES
+NEAR_BYTES: Final = 2 * CHUNK_BYTES
 """So much more may be awaited of the author, or of who has said that it has it, than of others: it need not be found
 out whether they have it."""
 

@@ -113,7 +113,7 @@ class LedgerConfig:
     serving_max: int = 4_096
     serving_us: Duration = 20_000
     serving_bytes: int = 16 * KIB
-    pace_max: int = 512
+    pace_max: int = 128
     checks_burst: int = 4_096
     checks_per_second: int = VERIFY_PER_SECOND
     chain_forks_max: int = 1_024
