@@ -37,7 +37,7 @@ from protocol.ledger import values as ledger_say
 from protocol.ledger.acquaintances import Acquaintances
 from protocol.ledger.ledger import Ledger
 from protocol.ledger.values import LedgerConfig, Standing
-from protocol.limits import CHUNK_BYTES, FLOW_BYTES_MAX, WANTED_AUTHORS_MAX
+from protocol.limits import FLOW_BYTES_MAX, SERVED_BYTES_MAX, WANTED_AUTHORS_MAX
 from protocol.port import Outbox
 from protocol.reconcile import values as reconcile_say
 from protocol.reconcile.reconciler import Reconciler
@@ -95,7 +95,7 @@ class Durable:
         return Standing.ADMITTED if author in self._links or author in self.acquaintances else Standing.UNKNOWN
 
     def _room(self, peer: AuthorId) -> int:
-        return self._flow.room(peer) - FLOW_BYTES_MAX // 2  # the other half is for what nobody asked for
+        return self._flow.room(peer) - (FLOW_BYTES_MAX - SERVED_BYTES_MAX)
 
     # --- what happens here ------------------------------------------------------------------------------------------
 
@@ -238,18 +238,15 @@ class Durable:
                         self._hear_trees(self.trees.receive(*carried, now), effects)
                     elif not self.trees.knows(record.id):
                         # What has waited comes many at once: with its payloads it would be more than a link holds.
-                        alone = event if source is None else wire.Event(event.signed, event.sig, None)
+                        # A withdrawal is small and says nothing without its own: what it names might come before it.
+                        whole = source is None or record.kind == wire.WITHDRAWAL
+                        alone = event if whole else wire.Event(event.signed, event.sig, None)
                         payload = wire.gossip_payload(alone)
                         spread = self.trees.broadcast(record.id, record.author, payload, now, holder=source)
                         self._hear_trees(spread, effects)
                 case StoreEvents():
                     self._keep_keys(one, effects)
                     effects.append(one)
-                case LoadPayload(peer, _, _, count):
-                    if self._flow.room(peer) > (count + 1) * CHUNK_BYTES:
-                        effects.append(one)
-                    else:
-                        effects.append(Drop(self._links.get(peer), Reason.PENDING_LIMIT, "chunks"))
                 case ledger_say.Frontier(removed, added, gone):
                     self._frontier(removed, added)
                     for author in gone:
@@ -258,7 +255,7 @@ class Durable:
                 case ledger_say.NeedKeys(peer, author):
                     if peer in self._links:
                         self._vectors.want_keys(self._links[peer], author, now)
-                case SetTimer():
+                case SetTimer() | LoadPayload():
                     effects.append(one)
                 case ledger_say.Refused(who, reason, detail):
                     effects.append(Drop(None if who is None else self._links.get(who), reason, detail))

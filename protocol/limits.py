@@ -106,6 +106,10 @@ REFUTATION_STEP_MAX: Final = 64
 FLOW_BYTES_MAX: Final = 196_608
 """What may wait in order for one slow neighbor, of all that a peer may cost in memory; beyond it the link is closed."""
 
+SERVED_BYTES_MAX: Final = 32_768
+"""While more than this waits for a neighbor, nothing is added that it asked for: its other questions, and ours to it,
+would be answered too late. The rest is for what nobody asked for."""
+
 # --- durable events ---------------------------------------------------------------------------------------------
 EVENT_BYTES_MAX: Final = 512
 """An event beside its payload: with eight heads it has at most 454 bytes."""

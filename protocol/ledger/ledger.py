@@ -13,7 +13,7 @@ from typing import assert_never
 
 from protocol.clock import MINUTE, MS, Instant
 from protocol.crypto import Verifier, digest
-from protocol.effects import EventWritten, LoadPayload, SetTimer, WriteRefused
+from protocol.effects import EventWritten, SetTimer, WriteRefused
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId, MeshId
@@ -164,6 +164,7 @@ class Ledger:
 
     def payload_loaded(self, loaded: PayloadLoaded, now: Instant) -> list[LedgerEffect]:
         """The store has read what a peer has asked for."""
+        self._serving.loaded(loaded.peer, loaded.event, loaded.first)
         entry = self._archive.entry(loaded.event)
         missing = entry is None or not self._archive.may_show(entry) or loaded.salt is None
         if missing or loaded.salt is None:
@@ -253,14 +254,12 @@ class Ledger:
                 self._guard.answered(heads, tuple(self._archive.entry(head) is not None for head in heads), now)
 
     def _asked_payload(self, peer: AuthorId, message: wire.WantPayload, now: Instant) -> None:
-        if not self._serving.may_load(peer, message.count, now):
-            self._out.append(Refused(peer, Reason.QUOTA_RATE, "chunks"))
-            return
         entry = self._archive.entry(message.event)
         if entry is None or not self._archive.may_give(entry) or message.first >= chunk_count(entry.event.payload_size):
             self._out.append(Say(peer, wire.Chunk(message.event, message.first, bytes(SALT_BYTES), None)))
             return
-        self._out.append(LoadPayload(peer, message.event, message.first, message.count))
+        if not self._serving.ask(peer, message, entry.event.payload_size, now):
+            self._out.append(Refused(peer, Reason.QUOTA_RATE, "chunks"))
 
     def _load(self, name: EventId) -> Event | None:
         """An event as it is sent: with its payload only if that is kept in memory."""

@@ -81,8 +81,9 @@ class LedgerConfig:
     by one peer (1..65,536).
     ``waiting_bytes_max``: payloads that wait with them (0..64 MiB).
     ``stall_us``: a payload that does not come on is asked for from another peer (0.2..60 s).
-    ``assemblies_max``: payloads gathered at once (1..64), each of at most 2 MiB. ``small_max``: and so many more
-    (1..64) of at most 4 KiB, as many as keep ``pace_max`` busy over a round trip of a quarter of a second.
+    ``assemblies_max``: payloads gathered at once (1..64), two for each of eight links. ``gathered_bytes_max``: as long
+    as these have less than so many bytes together (1..64 MiB). ``small_max``: and so many more (1..64) of at most
+    4 KiB, as many as keep ``pace_max`` busy over a round trip of half a second.
     ``checkpoint_count``: so many events after the last checkpoint the author makes one (8..1,024).
     ``checkpoint_branches``: or as soon as the own chain has so many branches (2..8).
     ``writes_max``: own events that wait for the disk or for the restore guard (1..1,024).
@@ -103,8 +104,9 @@ class LedgerConfig:
     waiting_peer_max: int = 128
     waiting_bytes_max: int = MIB
     stall_us: Duration = 3 * SECOND
-    assemblies_max: int = 4
-    small_max: int = 24
+    assemblies_max: int = 16
+    gathered_bytes_max: int = 6 * MIB
+    small_max: int = 64
     checkpoint_count: int = 192
     checkpoint_branches: int = 4
     writes_max: int = 64
