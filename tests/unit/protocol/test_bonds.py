@@ -162,7 +162,8 @@ def test_a_meeting_needs_a_link_and_ends_with_it() -> None:
     two.give("left", MeetPeer(1, two.author("right"), SEED))
     two.reset()
     two.advance(SECOND)
-    assert any(event.why == "the link is gone" for _, event in two.news if isinstance(event, MeetingEnded))
+    (_, lost) = two.of(MeetingEnded)[0]
+    assert lost == MeetingEnded(two.author("right"), met=False, why="there is no link with that hub now")
 
 
 def test_blocking_and_muting_hide_survive_a_restart_and_stop_no_event() -> None:
@@ -194,7 +195,7 @@ def test_what_is_on_no_chain_is_stored_within_a_second() -> None:
 
 def test_a_rotten_store_of_trust_is_dropped_and_the_hub_goes_on() -> None:
     effects = Node(MESH, ANN, Rng(1)).handle(Started(1, trust=b"\x90"), 1)
-    assert drops(effects) == [Reason.WRONG_ARITY]
+    assert drops(effects) == [Reason.OUT_OF_RANGE]
 
 
 def test_a_shared_session_counts() -> None:
@@ -241,3 +242,39 @@ def test_a_fork_counts_until_its_branches_are_one_again() -> None:
     assert hub.node.standing(ANN.author, hub.now) == -1.0
     hear(written(2, names[0], (names[1],), 1, "both are mine"))
     assert hub.node.standing(ANN.author, hub.now) == 0.0
+
+
+def test_whoever_begins_a_meeting_anew_with_the_same_hub_still_vouches() -> None:
+    two = Two()
+    two.give("left", MeetPeer(6, two.author("right"), digest(b"first", key=SEED)))
+    two.give("left", MeetPeer(7, two.author("right"), digest(b"again", key=SEED)))
+    two.advance(SECOND)
+    assert not two.of(MeetingEnded)
+    two.give("right", MeetPeer(8, two.author("left"), digest(b"right", key=SEED)))
+    two.advance(SECOND)
+    for who, peer in (("left", "right"), ("right", "left")):
+        two.give(who, ConfirmMeeting(two.author(peer), same=True))
+    two.advance(SETTLE)
+    assert sorted(event.request for _, event in two.of(EventWritten) if isinstance(event, EventWritten)) == [7, 8]
+
+
+def test_meetings_that_cross_on_their_way_come_together_when_both_begin_once_more() -> None:
+    two = Two()
+    tries = iter(range(100))
+
+    def begin(who: str) -> None:
+        peer = two.author("right" if who == "left" else "left")
+        number = next(tries)
+        two.give(who, MeetPeer(number, peer, digest(b"try", key=bytes([number]) * 32)))
+
+    for who in ("left", "left", "right"):
+        begin(who)
+    two.advance(SECOND)
+    assert [who for who, _ in two.of(MeetingCode)] == ["left"]
+    two.news.clear()
+    for who in ("right", "left"):
+        begin(who)
+        two.advance(SECOND)
+    codes = {who: event.code for who, event in two.of(MeetingCode) if isinstance(event, MeetingCode)}
+    assert codes.keys() == {"left", "right"}
+    assert codes["left"] == codes["right"]
