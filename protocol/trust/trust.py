@@ -226,8 +226,8 @@ class Trust:
 
     def known(self) -> list[AuthorId]:
         """Everybody of whom anything is known here, in ascending order."""
-        subjects = self._words.about.keys() | self._sessions.keys() | self._unheard.keys() | self._muted.keys()
-        return sorted(subjects - {self._own})
+        marked = self._unheard | self._muted | self._circle
+        return sorted((self._words.about.keys() | self._sessions.keys() | marked.keys()) - {self._own})
 
     def state(self) -> TrustState:
         """What must be on the disk."""
