@@ -91,4 +91,4 @@ def _reopen(mesh: Mesh, stored: StoredMesh) -> LocalIdentity:
     key = SigningKey(stored.seed)
     if key.public != state.key:
         raise StoreError("keys.json: the stored key is not the current key of the stored identity")
-    return LocalIdentity(state, key, key.dh)
+    return LocalIdentity(state, key, (key.dh,))

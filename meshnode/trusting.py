@@ -1,7 +1,7 @@
 """Trust as this hub's person handles it: who stands how and why, vouching, blocking (the control socket and
 ``meshnode trust``).
 
-Nothing that is answered here ever leaves the hub but an attestation, sealed to its subject.
+Nothing that is answered here ever leaves the hub but an attestation, sealed to its subject and the person's circle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from meshnode.entropy import entropy
 from meshnode.stories import Pen
 from protocol.effects import Event, MeetingCode, MeetingEnded
 from protocol.ids import AUTHOR_BYTES, AuthorId, short
-from protocol.inputs import Attest, ConfirmMeeting, Input, MeetPeer, Regard
+from protocol.inputs import Attest, ConfirmMeeting, Input, MeetPeer, Regard, ShowCard
+from protocol.limits import CIRCLE_MAX
+from protocol.trust.meeting import CARD_BYTES
 from protocol.trust.values import STRENGTH_MAX, Explanation
 from protocol.trust.wording import in_words
 
@@ -31,35 +33,52 @@ CARD: Final = "TRIO-MEET-1"
 
 
 class Encounters:
-    """One meeting at a time: waits for the code, then for both people to have compared it."""
+    """One meeting, or card that is shown, at a time: waits for the code, then for both people to have said yes."""
 
     def __init__(self, feed: Callable[[Input], object], pen: Pen) -> None:
         self._feed = feed
         self._pen = pen
         self._request = 0
         self._peer: AuthorId | None = None
+        self._shown = False
         self._news: trio.MemorySendChannel[MeetingCode | MeetingEnded] | None = None
         self._heard: trio.MemoryReceiveChannel[MeetingCode | MeetingEnded] | None = None
 
     def observe(self, event: Event) -> None:
         """Listen to the Node's news."""
-        if isinstance(event, MeetingCode | MeetingEnded) and event.peer == self._peer and self._news is not None:
+        if not isinstance(event, MeetingCode | MeetingEnded) or self._news is None:
+            return
+        if self._shown and self._peer is None and isinstance(event, MeetingCode):
+            self._peer = event.peer  # who has read the card
+        if event.peer == self._peer:
             self._news.send_nowait(event)
 
-    async def begin(self, peer: AuthorId) -> str:
-        """Meet the person of ``peer``: the code to compare, when there is one.
+    async def begin(self, peer: AuthorId, card: bytes | None = None) -> str:
+        """Meet the person of ``peer``, whose card may have been read: the code, when there is one.
 
         Raises:
             Refused: there is none, and why.
         """
-        self._news, self._heard = trio.open_memory_channel[MeetingCode | MeetingEnded](8)
-        self._peer, self._request = peer, self._pen.expect()
-        self._feed(MeetPeer(self._request, peer, entropy(SEED_BYTES)))
-        news = await self._next()
-        if isinstance(news, MeetingCode):
-            return news.code
-        self._pen.forget(self._request)
-        raise Refused(news.why)
+        self._open(peer)
+        self._feed(MeetPeer(self._request, peer, entropy(SEED_BYTES), card))
+        return (await self._code()).code
+
+    def show(self) -> bytes:
+        """Show a card: its secret."""
+        self._open(None)
+        secret = entropy(CARD_BYTES)
+        self._feed(ShowCard(self._request, secret, entropy(SEED_BYTES)))
+        return secret
+
+    async def read(self) -> MeetingCode:
+        """Wait until somebody has read the card: who, and the code.
+
+        Raises:
+            Refused: nobody has, or none is shown.
+        """
+        if not self._shown:
+            raise Refused("no card is shown")
+        return await self._code()
 
     async def confirm(self, peer: AuthorId, *, same: bool) -> None:
         """Say whether the codes are the same; returns when both people have, and it is written down.
@@ -72,17 +91,38 @@ class Encounters:
         self._feed(ConfirmMeeting(peer, same))
         news = await self._next()
         self._peer = None
+        request, self._request = self._request, 0
         if isinstance(news, MeetingEnded) and not news.met:
-            self._pen.forget(self._request)
+            self._pen.forget(request)
             raise Refused(news.why)
-        await self._pen.written(self._request)
+        await self._pen.written(request)
+
+    def _open(self, peer: AuthorId | None) -> None:
+        """Whoever still waits for an older meeting is told, and its request forgotten."""
+        if self._news is not None:
+            self._news.close()
+        self._pen.forget(self._request)
+        self._news, self._heard = trio.open_memory_channel[MeetingCode | MeetingEnded](8)
+        self._peer, self._shown, self._request = peer, peer is None, self._pen.expect()
+
+    async def _code(self) -> MeetingCode:
+        request = self._request
+        news = await self._next()
+        if isinstance(news, MeetingCode):
+            return news
+        self._pen.forget(request)
+        raise Refused(news.why)
 
     async def _next(self) -> MeetingCode | MeetingEnded:
         assert self._heard is not None
+        request = self._request
         try:
             with trio.fail_after(MEETING_S):
                 return await self._heard.receive()
+        except trio.EndOfChannel:
+            raise Refused("another meeting was begun") from None
         except trio.TooSlowError:
+            self._pen.forget(request)
             raise Refused("nobody has answered") from None
 
 
@@ -98,9 +138,15 @@ async def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str
                 return {"card": card(hub)}
             case "trust.vouch":
                 return await _vouch(hub, request)
+            case "trust.show":
+                return {"card": card(hub, hub.encounters.show())}
+            case "trust.read":
+                read = await hub.encounters.read()
+                return {"author": read.peer.hex(), "code": read.code}
             case "trust.meet":
-                peer = _author(hub, request)
-                return {"author": peer.hex(), "code": await hub.encounters.begin(peer)}
+                return await _meet(hub, request)
+            case "trust.circle":
+                return _circle(hub, request)
             case "trust.confirm":
                 peer = _author(hub, request)
                 await hub.encounters.confirm(peer, same=request.get("same") is True)
@@ -154,20 +200,44 @@ def _line(why: Explanation) -> dict[str, object]:
     }
 
 
+async def _meet(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    shown = request.get("card")
+    if isinstance(shown, str):
+        peer, secret = read_card(hub, shown)
+        if secret is None:
+            raise Refused("this card is a badge: whoever reads it can only vouch alone")
+    else:
+        peer, secret = _author(hub, request), None
+    return {"author": peer.hex(), "code": await hub.encounters.begin(peer, secret)}
+
+
+def _circle(hub: Hub, request: dict[str, object]) -> dict[str, object]:
+    node = hub.driver.node
+    if "author" in request:
+        author, on = _author(hub, request), request.get("on") is not False
+        if on and not node.explain(author, boot_us()).contact:
+            raise Refused("only somebody for whom you vouch can be in your circle")
+        if on and author not in node.circle() and len(node.circle()) >= CIRCLE_MAX:
+            raise Refused(f"a circle has at most {CIRCLE_MAX} people")
+        hub.driver.feed(Regard(author, "circle", on))
+    return {"circle": [{"author": author.hex(), "reads": reads} for author, reads in node.circle().items()]}
+
+
 async def _vouch(hub: Hub, request: dict[str, object]) -> dict[str, object]:
     strength, shown = request.get("strength", STRENGTH_MAX), request.get("card")
     if not isinstance(strength, int) or isinstance(strength, bool) or not -STRENGTH_MAX <= strength <= STRENGTH_MAX:
         raise Refused(f"'strength' is a whole number from -{STRENGTH_MAX} to {STRENGTH_MAX}")
     if isinstance(shown, str):
-        author = read_card(hub, shown)
+        author, _ = read_card(hub, shown)
     elif strength > 0:
         raise Refused("vouching is done in person: with the other hub's card, or with a code that both compare")
     else:
         author = _author(hub, request)
     number = hub.pen.expect()
+    circle = sum(reads for reader, reads in hub.driver.node.circle().items() if reader != author)
     hub.driver.feed(Attest(number, author, strength, entropy(SEED_BYTES)))
     name = await hub.pen.written(number)
-    return {"event": name.hex(), "author": author.hex(), "strength": strength}
+    return {"event": name.hex(), "author": author.hex(), "strength": strength, "circle": circle}
 
 
 def _regard(hub: Hub, author: AuthorId, command: str, *, on: bool) -> dict[str, object]:
@@ -176,27 +246,28 @@ def _regard(hub: Hub, author: AuthorId, command: str, *, on: bool) -> dict[str, 
     return _line(hub.driver.node.explain(author, boot_us()))
 
 
-def card(hub: Hub) -> str:
+def card(hub: Hub, secret: bytes = b"") -> str:
     """What this hub shows to somebody who stands here, as text or in a QR code (alphanumeric mode)."""
-    return f"{CARD}:{hub.opened.mesh.mesh_id.hex()}:{hub.opened.identity.author.hex()}".upper()
+    parts = (hub.opened.mesh.mesh_id, hub.opened.identity.author, *((secret,) if secret else ()))
+    return ":".join((CARD, *(part.hex() for part in parts))).upper()
 
 
-def read_card(hub: Hub, text: str) -> AuthorId:
-    """Whose card this is.
+def read_card(hub: Hub, text: str) -> tuple[AuthorId, bytes | None]:
+    """Whose card this is, and its secret; None on a badge.
 
     Raises:
         Refused: it is none, or one of another mesh.
     """
-    parts = text.strip().upper().split(":")
+    mark, *parts = text.strip().upper().split(":")
     try:
-        mark, mesh, author = parts[0], bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
-    except (IndexError, ValueError):
-        mark, mesh, author = "", b"", b""
-    if mark != CARD or len(parts) != 3 or len(author) != AUTHOR_BYTES:
-        raise Refused(f"a card is {CARD}:MESH:AUTHOR, as `meshnode trust card` shows it")
+        mesh, author, *rest = (bytes.fromhex(part) for part in parts)
+    except ValueError:
+        mesh, author, rest = b"", b"", []
+    if mark != CARD or len(author) != AUTHOR_BYTES or [len(secret) for secret in rest] not in ([], [CARD_BYTES]):
+        raise Refused(f"a card is {CARD}:MESH:AUTHOR:SECRET, as `meshnode trust card` shows it")
     if mesh != hub.opened.mesh.mesh_id:
         raise Refused("this card is of another mesh")
-    return AuthorId(author)
+    return AuthorId(author), rest[0] if rest else None
 
 
 def _heard(hub: Hub) -> list[AuthorId]:

@@ -1,7 +1,8 @@
 """Whom this hub trusts: carries news between the ledger, the person and trust; part of the Node, in a room of its own.
 
-Words about people are durable events, sealed to their subject and their issuer (docs/protocol.md, section 12.4). Each
-is read back from the store when it is there, ours and others' alike, one at a time: trust knows what the disk knows.
+Words about people are durable events, sealed to their subject, their issuer and its circle (docs/protocol.md, section
+12.4). Each is read back from the store when it is there, ours and others' alike, one at a time: trust knows what the
+disk knows. Which of them are for others is remembered, so a start reads few again.
 What feeds trust from here is in docs/trust.md and nothing else is: no vector, no link, no clock comes through this
 room. Invariants: nothing here decides what is stored, relayed or delivered; no word counts that could not be read
 again after a restart; what is on no chain is on the disk within a second.
@@ -10,6 +11,7 @@ again after a restart; what is on no chain is on the disk within a second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final, assert_never
 
@@ -36,15 +38,25 @@ from protocol.glitch.values import Pardon
 from protocol.gossip.keys import KeyBook
 from protocol.identity import LocalIdentity
 from protocol.ids import AuthorId, EventId, LinkId, MeshId
-from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, PayloadLoaded, Regard, Started, TrustInput, WriteEvent
+from protocol.inputs import (
+    Attest,
+    ConfirmMeeting,
+    MeetPeer,
+    PayloadLoaded,
+    Regard,
+    ShowCard,
+    Started,
+    TrustInput,
+    WriteEvent,
+)
 from protocol.limits import COUNTER_MAX, SALT_BYTES
 from protocol.port import Outbox
 from protocol.rng import Rng
-from protocol.sealing import BOX_BYTES, BOXES_MAX, open_word, seal_word
+from protocol.sealing import SEALED_BYTES_MAX, open_word, seal_word
 from protocol.trust import values as trust_say
 from protocol.trust.attestations import decode_attestation, encode_attestation
-from protocol.trust.meeting import MeetingEffect, Meetings, Tell
-from protocol.trust.memory import decode_state, encode_state
+from protocol.trust.meeting import MeetingEffect, Meetings, Tell, card_nonce
+from protocol.trust.memory import NAME_BYTES, decode_state, encode_state
 from protocol.trust.trust import Trust
 from protocol.trust.values import STRENGTH_MAX, TrustConfig, TrustState
 from protocol.wire.events import SEALED, EventRecord
@@ -52,7 +64,11 @@ from protocol.wire.meeting import MeetingMessage
 
 ABOUT: Final = b"\x01"
 """The first byte of a sealed word that is an attestation; others are not known yet, and are left alone."""
-SEALED_BYTES_MAX: Final = BOXES_MAX * (BOX_BYTES + 2) + 16
+FOR_OTHERS_MAX: Final = 16_384
+"""Words for others that are remembered, 8 bytes each: as many as 1,000 people say of 16 others. Without a bound whoever
+may write could grow a file of ours; what is forgotten is only read again at the next start."""
+FOR_OTHERS_SAVED: Final = 256
+"""So many new ones are worth a write of their own."""
 
 
 class Bonds:
@@ -76,7 +92,7 @@ class Bonds:
         self._outbox = outbox
         self._rng = rng
         self._config = config
-        self._dh: DhKey | None = None
+        self._keys_own: tuple[DhKey, ...] | None = None
         self._news: list[LedgerNews] = []
         self._unread: dict[EventId, EventRecord] = {}
         self._reading: EventRecord | None = None
@@ -84,7 +100,9 @@ class Bonds:
         self._floor_ms = 0
         self._undated = False
         self._dirty = False
-        self._asked: MeetPeer | None = None
+        self._asked: tuple[int, bytes] | None = None
+        self._for_others: dict[bytes, None] = {}
+        self._unsaved = 0
         self.todo = False
         self.meetings = Meetings(self._own)
         self.trust = Trust(self._own, config, rng.child("walks"))
@@ -100,6 +118,8 @@ class Bonds:
         except RemoteProtocolError as fault:
             state = TrustState()
             effects.append(Drop(None, fault.reason, "stored trust"))
+        if state.rotation == self._identity.key_state.rotation:
+            self._for_others = dict.fromkeys(state.for_others)
         self._begin(state, now)
         heads = [head.author for head in self._durable.ledger.frontier()]
         for author in dict.fromkeys(one for one, other in pairwise(heads) if one == other):
@@ -109,7 +129,11 @@ class Bonds:
 
     def _begin(self, state: TrustState, now: Instant) -> None:
         self.trust.start(state, (), self.utc_ms(now))
-        held = [event for event, payload in self._durable.ledger.of_kind(SEALED) if payload == "here"]
+        held = [
+            event
+            for event, payload in self._durable.ledger.of_kind(SEALED)
+            if payload == "here" and event.id[:NAME_BYTES] not in self._for_others
+        ]
         self._unread = {event.id: event for event in sorted(held, key=lambda event: event.author != self._own)}
         self.todo = self.todo or bool(self._unread)
 
@@ -185,18 +209,28 @@ class Bonds:
             return [Drop(None, fault.reason, "sealed word")]
 
     def _read(self, event: EventRecord, content: bytes, now: Instant) -> list[Effect]:
-        if self._dh is None:
-            if self._identity.dh is None:
-                return []
-            self._dh = self._identity.dh()
-        word = open_word(self._mesh_id, event.author, content, self._dh)
-        if word is None or not word.startswith(ABOUT):
+        if self._keys_own is None:
+            self._keys_own = tuple(make() for make in self._identity.openers)
+        if not self._keys_own:
+            return []
+        word = open_word(self._mesh_id, event.author, content, self._keys_own)
+        if word is None:
+            self._note_for_others(event.id)
+            return []
+        if not word.startswith(ABOUT):
             return []
         said = decode_attestation(event, word[1:])
         if event.author == self._own:
             self._floor_ms = max(self._floor_ms, hlc_utc_ms(event.hlc))
         self._undated = self._undated or self._offset_ms is None
         return self._told(self.trust.learn(said, self.utc_ms(now)))
+
+    def _note_for_others(self, event: EventId) -> None:
+        self._for_others[event[:NAME_BYTES]] = None
+        if len(self._for_others) > FOR_OTHERS_MAX:
+            del self._for_others[next(iter(self._for_others))]
+        self._unsaved += 1
+        self._dirty = self._dirty or self._unsaved >= FOR_OTHERS_SAVED
 
     # --- what the person says ---------------------------------------------------------------------------------------
 
@@ -205,23 +239,28 @@ class Bonds:
         match input:
             case Attest():
                 return self._attest(input, now)
-            case MeetPeer(_, peer, seed):
-                if self._link(peer) is None:
-                    return [Emit(MeetingEnded(peer, met=False, why="there is no link with that hub now"))]
-                begun = self.meetings.begin(peer, digest(b"nonce", key=seed), now)
-                self._asked = input
-                return self._perform(begun, now)
+            case MeetPeer(request, peer, seed, card):
+                number = digest(b"nonce", key=seed) if card is None else card_nonce(card, self._own, peer)
+                effects = self._perform(self.meetings.begin(peer, number, now), now)
+                self._asked = request, seed
+                return effects + self.link_down(peer, now)
+            case ShowCard(request, secret, seed):
+                effects = self._perform(self.meetings.show(secret, digest(b"nonce", key=seed), now), now)
+                self._asked = request, seed
+                return effects
             case ConfirmMeeting(peer, same):
                 return self._perform(self.meetings.confirm(peer, same=same), now)
             case Regard(subject, "block", on):
                 return self._told(self.trust.block(subject, on=on))
+            case Regard(subject, "circle", on):
+                return self._told(self.trust.share(subject, on=on))
             case Regard(subject, _, on):
                 return self._told(self.trust.mute(subject, on=on))
             case _:
                 assert_never(input)
 
     def _attest(self, asked: Attest, now: Instant) -> list[Effect]:
-        """Write it down, sealed to its subject and to us."""
+        """Write it down, sealed to its subject, to us and to our circle."""
         state = self._keys.get(asked.subject)
         if asked.subject == self._own or state is None:
             detail = "this is you" if state is not None else "nothing is known of that hub here: it has to be met first"
@@ -230,11 +269,20 @@ class Bonds:
             word = ABOUT + encode_attestation(asked.subject, asked.strength)
         except ConfigError as fault:
             return [Emit(WriteRefused(asked.request, Reason.BAD_CONTENT, str(fault)))]
-        readers = (self._identity.key_state.key, state.key)
-        secrets = [digest(b"box %d" % number, key=asked.seed) for number in range(len(readers))]
-        content = seal_word(self._mesh_id, self._own, word, readers, secrets)
+        readers = (self._identity.key_state.key, state.key, *self._circle().values())
+        content = seal_word(self._mesh_id, self._own, word, readers, digest(b"seal", key=asked.seed))
         salt = digest(b"salt", key=asked.seed, size=SALT_BYTES)
         return self._durable.handle(WriteEvent(asked.request, SEALED, salt, content), now)
+
+    def _circle(self) -> dict[AuthorId, bytes]:
+        """Whom our person lets read what it says of others, as far as their keys are known here."""
+        known = ((author, self._keys.get(author)) for author, reads in self.trust.circle().items() if reads)
+        return {author: state.key for author, state in known if state is not None}
+
+    def circle(self) -> dict[AuthorId, bool]:
+        """The circle, and who of it would read a word that is said now."""
+        readers = self._circle()
+        return {author: author in readers for author in self.trust.circle()}
 
     # --- meetings ---------------------------------------------------------------------------------------------------
 
@@ -263,12 +311,10 @@ class Bonds:
                     self._outbox.flush(link, now, effects)
                 continue
             effects.append(Emit(one))
-            asked = self._asked
-            if isinstance(one, MeetingEnded) and asked is not None and asked.peer == one.peer:
-                self._asked = None
+            if isinstance(one, MeetingEnded) and self._asked is not None:
+                (request, seed), self._asked = self._asked, None
                 if one.met:
-                    word = Attest(asked.request, one.peer, STRENGTH_MAX, digest(b"attest", key=asked.seed))
-                    effects += self._attest(word, now)
+                    effects += self._attest(Attest(request, one.peer, STRENGTH_MAX, digest(b"attest", key=seed)), now)
         return effects
 
     # --- what others of the Node bring ------------------------------------------------------------------------------
@@ -289,9 +335,13 @@ class Bonds:
         """Once a second."""
         effects = [] if self.meetings.idle else self._perform(self.meetings.tick(now), now)
         if self._dirty:
-            self._dirty = False
-            effects.append(StoreTrust(encode_state(self.trust.state())))
+            self._dirty, self._unsaved = False, 0
+            effects.append(StoreTrust(encode_state(self._state())))
         return effects
+
+    def _state(self) -> TrustState:
+        for_others = tuple(self._for_others)
+        return replace(self.trust.state(), rotation=self._identity.key_state.rotation, for_others=for_others)
 
     def shares(self, authors: Iterable[AuthorId], now: Instant) -> Mapping[AuthorId, float]:
         """Of bandwidth for live values, where there is too little; empty: all alike."""

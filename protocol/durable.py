@@ -108,7 +108,7 @@ class Durable:
             try:
                 author = self._keys.learn(encoded, None).current.author
                 self._keys.keep(author)
-                self.acquaintances.add(author)
+                self.acquaintances.keep(author)
             except RemoteProtocolError as fault:
                 effects.append(Drop(None, fault.reason, "stored key state"))
         self._hear(self.ledger.start(stored, started.boot, now), now, effects)
@@ -272,6 +272,8 @@ class Durable:
                 effects.append(KeepKeyState(state.author, state.encoded))
 
     def _frontier(self, removed: tuple[ledger_say.Head, ...], added: tuple[ledger_say.Head, ...]) -> None:
+        for head in added:
+            self.acquaintances.keep(head.author)
         self.reconciler.changed(
             [Entry(head.author, head.incarnation, head.event) for head in removed],
             [(Entry(head.author, head.incarnation, head.event), self.ledger.is_urgent(head)) for head in added],

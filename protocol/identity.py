@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from protocol import limits
 from protocol.crypto import KEY_BYTES, DhKey, SigningKey, admit_key, digest, verify
@@ -26,6 +26,8 @@ DOMAIN_ROTATION: Final = "trio.rotation"
 MESH_SECRET_BYTES: Final = 32
 
 Admission = Literal["open", "invite"]
+Opener: TypeAlias = Callable[[], DhKey]
+"""Makes the X25519 key that belongs to a signing key."""
 
 
 class KeyStateError(RemoteProtocolError):
@@ -85,17 +87,15 @@ class KeyState:
 
 
 class LocalIdentity:
-    """This hub's author: its key state and the current signing key. ``dh`` makes the X25519 key that belongs to it;
-    without it nothing that was sealed to this author can be opened."""
+    """This hub's author: its key state and the current signing key. ``openers`` open what was sealed to this author:
+    the current key's first, then those of its earlier keys that the hub still has."""
 
-    __slots__ = ("_key", "dh", "key_state")
+    __slots__ = ("_key", "key_state", "openers")
 
-    def __init__(
-        self, key_state: KeyState, sign: Callable[[bytes], bytes], dh: Callable[[], DhKey] | None = None
-    ) -> None:
+    def __init__(self, key_state: KeyState, sign: Callable[[bytes], bytes], openers: tuple[Opener, ...] = ()) -> None:
         self.key_state = key_state
         self._key = sign
-        self.dh = dh
+        self.openers = openers
 
     @property
     def author(self) -> AuthorId:
@@ -125,11 +125,14 @@ def identity_from_seed(mesh_id: MeshId, seed: bytes, next_digest: bytes) -> Loca
     key = SigningKey(seed)
     signed = encode((DOMAIN_INCEPTION, mesh_id, RECORD_VERSION, key.public, next_digest))
     encoded = encode(((signed, key(signed)),))
-    return LocalIdentity(decode_key_state(encoded, mesh_id), key, key.dh)
+    return LocalIdentity(decode_key_state(encoded, mesh_id), key, (key.dh,))
 
 
-def rotate(mesh_id: MeshId, state: KeyState, revealed_seed: bytes, next_next_digest: bytes) -> LocalIdentity:
-    """The same author under its next key.
+def rotate(
+    mesh_id: MeshId, state: KeyState, revealed_seed: bytes, next_next_digest: bytes, earlier: tuple[Opener, ...] = ()
+) -> LocalIdentity:
+    """The same author under its next key. ``earlier`` are its openers until now, if they were not lost: what others
+    sealed before they heard of the new key must still be read.
 
     Raises:
         LocalProtocolError: the seed is not the one committed to, or the key state is full.
@@ -153,7 +156,7 @@ def rotate(mesh_id: MeshId, state: KeyState, revealed_seed: bytes, next_next_dig
     records = decode(state.encoded)
     assert type(records) is tuple
     encoded = encode((*records, (signed, key(signed))))
-    return LocalIdentity(decode_key_state(encoded, mesh_id), key, key.dh)
+    return LocalIdentity(decode_key_state(encoded, mesh_id), key, (key.dh, *earlier))
 
 
 def decode_key_state(data: bytes, mesh_id: MeshId) -> KeyState:

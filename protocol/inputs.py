@@ -249,10 +249,21 @@ class Attest:
 @dataclass(frozen=True, slots=True)
 class MeetPeer:
     """Command: meet the person of a linked hub, who stands here; ends in ``MeetingEnded``, and if both have met in
-    an attestation, answered as ``WriteEvent``. ``seed`` as above."""
+    an attestation, answered as ``WriteEvent``. ``seed`` as above; ``card`` is the secret of the card that the person
+    has read there, if it was one."""
 
     request: int
     peer: AuthorId
+    seed: bytes
+    card: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCard:
+    """Command: meet whoever reads a card with this ``secret`` of 16 fresh random bytes; goes on as ``MeetPeer``."""
+
+    request: int
+    secret: bytes
     seed: bytes
 
 
@@ -266,14 +277,14 @@ class ConfirmMeeting:
 
 @dataclass(frozen=True, slots=True)
 class Regard:
-    """Command: block or mute somebody, or no longer."""
+    """Command: block or mute somebody, or let it read what this hub's person says of others; or no longer."""
 
     subject: AuthorId
-    what: Literal["block", "mute"]
+    what: Literal["block", "mute", "circle"]
     on: bool
 
 
-TrustInput: TypeAlias = Attest | MeetPeer | ConfirmMeeting | Regard
+TrustInput: TypeAlias = Attest | MeetPeer | ShowCard | ConfirmMeeting | Regard
 
 TimerKey: TypeAlias = tuple[str, ...]
 """Timers are named; the first word is the machine's."""

@@ -34,6 +34,8 @@ ADDRESSES_BYTES_MAX: Final = 512
 SIGNATURE_BYTES: Final = 64
 ROTATIONS_MAX: Final = 3
 """What fits into KEY_STATE_BYTES_MAX beside the inception."""
+CIRCLE_MAX: Final = 32
+"""People in a circle (design decision 24); each is a box of 82 bytes in every word that is sealed to it."""
 COUNTER_MAX: Final = (1 << 53) - 1
 """Boot, sequence and rotation numbers: exact in every language's number type, so arithmetic never overflows."""
 LEASE_MS_MIN: Final = 1_000

@@ -43,6 +43,7 @@ from protocol.inputs import (
     Publish,
     Regard,
     SetGrant,
+    ShowCard,
     Started,
     Stored,
     StoreFailed,
@@ -243,7 +244,7 @@ class Node:
                 return self._durable.dated(offset, now)
             case PayloadLoaded(peer) if peer == self.author:
                 return self._bonds.loaded(input, now)
-            case Attest() | MeetPeer() | ConfirmMeeting() | Regard():
+            case Attest() | MeetPeer() | ShowCard() | ConfirmMeeting() | Regard():
                 return self._bonds.handle(input, now)
             case Stored() | StoreFailed() | PayloadLoaded() | WriteEvent():
                 return self._durable.handle(input, now)
@@ -412,6 +413,10 @@ class Node:
     def acquaintances(self) -> list[AuthorId]:
         """Everybody of whom this hub knows anything that concerns trust, in ascending order."""
         return self._bonds.trust.known()
+
+    def circle(self) -> dict[AuthorId, bool]:
+        """Who may read what this hub's person says of others, and who would read a word that is said now."""
+        return self._bonds.circle()
 
     def wishes(self, now: Instant) -> list[AuthorId]:
         """The linked hubs whose person wants to meet ours."""

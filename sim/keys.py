@@ -46,12 +46,12 @@ class Keys:
         next_seed = _bytes32(rng)
         self._next[identity.author] = (next_seed, rng)
         digest = next_key_digest(crypto.SigningKey(next_seed).public)
-        return self._signing(rotate(mesh.mesh_id, identity.key_state, seed, digest), seed)
+        return self._signing(rotate(mesh.mesh_id, identity.key_state, seed, digest, identity.openers), seed)
 
     def _signing(self, real: LocalIdentity, seed: bytes) -> LocalIdentity:
         self._secrets[real.key_state.key] = seed
         sign = real.sign if self.lane == "real" else self._stub_signer(seed)
-        return LocalIdentity(real.key_state, self._announced(real.author, sign), real.dh)
+        return LocalIdentity(real.key_state, self._announced(real.author, sign), real.openers)
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         """The Verifier port."""

@@ -135,11 +135,18 @@ def trust_why(config_path: Path | None, state_dir: Path | None, as_json: bool, a
 @CONFIG
 @STATE
 @JSON
-def trust_card(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
-    """The text by which somebody who stands before you can vouch for you (fit for a QR code)."""
-    from meshnode.cli.trust import card_command
+@click.option(
+    "--badge", is_flag=True, help="A card that lasts, to wear: whoever reads it vouches, and you are not asked."
+)
+def trust_card(config_path: Path | None, state_dir: Path | None, as_json: bool, badge: bool) -> None:
+    """Show a card to somebody who stands before you; when it was read and both said yes, each vouches."""
+    from meshnode.cli.trust import badge_command, card_command
 
-    card_command(state_dir_of(config_path, state_dir), as_json=as_json)
+    place = state_dir_of(config_path, state_dir)
+    if badge:
+        badge_command(place, as_json=as_json)
+    else:
+        card_command(place, as_json=as_json)
 
 
 @trust.command("vouch")
@@ -148,20 +155,72 @@ def trust_card(config_path: Path | None, state_dir: Path | None, as_json: bool) 
 @JSON
 @click.argument("whom")
 @click.option("--code", is_flag=True, help="Both of you run this and compare a code; WHOM is the beginning of an id.")
+@click.option("--alone", is_flag=True, help="Vouch without the other hub, which need not be here and is not asked.")
 @click.option(
     "--strength", type=click.IntRange(-100, 100), default=100, help="How much; 0 takes it back, below 0 warns."
 )
 def trust_vouch(
-    config_path: Path | None, state_dir: Path | None, as_json: bool, whom: str, code: bool, strength: int
+    config_path: Path | None,
+    state_dir: Path | None,
+    as_json: bool,
+    whom: str,
+    code: bool,
+    alone: bool,
+    strength: int,
 ) -> None:
-    """Vouch for somebody who stands before you: WHOM is the card that its hub shows, or use --code."""
+    """Vouch for somebody who stands before you: WHOM is the card that its hub shows, or use --code.
+
+    By a card that is being shown, or a code, you meet: each of you vouches once both have said yes. By a badge, or with
+    --alone or a --strength, only you do.
+    """
     from meshnode.cli.trust import meet_command, vouch_command
 
     place = state_dir_of(config_path, state_dir)
-    if code:
+    shown = whom.count(":") == 3 and strength == 100 and not alone
+    if code or shown:
         meet_command(place, whom, as_json=as_json)
     else:
         vouch_command(place, whom, strength, as_json=as_json)
+
+
+@trust.group("circle")
+def trust_circle() -> None:
+    """The people who may read whom you vouch for and whom you warn of; nobody, until you choose."""
+
+
+@trust_circle.command("list")
+@CONFIG
+@STATE
+@JSON
+def circle_list(config_path: Path | None, state_dir: Path | None, as_json: bool) -> None:
+    """Who is in your circle, and who reads what you say now."""
+    from meshnode.cli.trust import circle_command
+
+    circle_command(state_dir_of(config_path, state_dir), None, on=True, as_json=as_json)
+
+
+@trust_circle.command("add")
+@CONFIG
+@STATE
+@JSON
+@click.argument("author")
+def circle_add(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Let a contact read what you say of others from now on; AUTHOR is the beginning of its id."""
+    from meshnode.cli.trust import circle_command
+
+    circle_command(state_dir_of(config_path, state_dir), author, on=True, as_json=as_json)
+
+
+@trust_circle.command("remove")
+@CONFIG
+@STATE
+@JSON
+@click.argument("author")
+def circle_remove(config_path: Path | None, state_dir: Path | None, as_json: bool, author: str) -> None:
+    """Let somebody read no more; what was read before cannot be taken back."""
+    from meshnode.cli.trust import circle_command
+
+    circle_command(state_dir_of(config_path, state_dir), author, on=False, as_json=as_json)
 
 
 @trust.command("block")

@@ -38,10 +38,27 @@ def why_command(state_dir: Path, author: str, *, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else "\n".join(words))
 
 
-def card_command(state_dir: Path, *, as_json: bool) -> None:
-    """What the other person reads or scans."""
+def badge_command(state_dir: Path, *, as_json: bool) -> None:
+    """A card that lasts: whoever reads it vouches alone."""
     answer = ask(state_dir, {"cmd": "trust.card"})
-    click.echo(json.dumps(answer) if as_json else answer["card"])
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        click.echo(answer["card"])
+
+
+def card_command(state_dir: Path, *, as_json: bool) -> None:
+    """Show a card until the other person has read it, and both have said yes."""
+    shown = ask(state_dir, {"cmd": "trust.show"})
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        click.echo(shown["card"])
+    click.echo("waiting for the other person to read it ...", err=True)
+    read = ask(state_dir, {"cmd": "trust.read"}, timeout_s=MEET_S)
+    _tell_code(read, as_json=as_json)
+    same = click.confirm("Does the other hub show the same code?", err=True)
+    _finish(state_dir, read["author"], same=same, as_json=as_json)
 
 
 def vouch_command(state_dir: Path, whom: str, strength: int, *, as_json: bool) -> None:
@@ -52,20 +69,45 @@ def vouch_command(state_dir: Path, whom: str, strength: int, *, as_json: bool) -
         click.echo(json.dumps(answer))
         return
     said = "you vouch for" if strength > 0 else "you have taken back what you said of" if not strength else "against"
-    click.echo(f"written, sealed to it and to you: {said} {str(answer['author'])[:10]}")
+    circle = f", and to {answer['circle']} of your circle" if answer["circle"] else ""
+    click.echo(f"written, sealed to it and to you{circle}: {said} {str(answer['author'])[:10]}")
 
 
 def meet_command(state_dir: Path, whom: str, *, as_json: bool) -> None:
-    """Both people run this about each other, and compare the code."""
-    click.echo("waiting for the other person to do the same ...", err=True)
-    met = ask(state_dir, {"cmd": "trust.meet", "author": whom}, timeout_s=MEET_S)
-    code = str(met["code"])
-    if as_json:
-        click.echo(json.dumps(met))
+    """Both people run this about each other, and compare the code; or one has read the other's card, and says yes."""
+    key = "card" if ":" in whom else "author"
+    click.echo("waiting for the other hub ...", err=True)
+    met = ask(state_dir, {"cmd": "trust.meet", key: whom}, timeout_s=MEET_S)
+    _tell_code(met, as_json=as_json)
+    if key == "card":
+        click.echo("show it to the other person, who must say yes as well ...", err=True)
+        same = True
     else:
-        click.echo(f"the code is  {code[:3]} {code[3:]}")
-    same = click.confirm("Does the other hub show the same code?", err=True)
-    done = ask(state_dir, {"cmd": "trust.confirm", "author": met["author"], "same": same}, timeout_s=MEET_S)
+        same = click.confirm("Does the other hub show the same code?", err=True)
+    _finish(state_dir, met["author"], same=same, as_json=as_json)
+
+
+def circle_command(state_dir: Path, author: str | None, *, on: bool, as_json: bool) -> None:
+    """The circle, after somebody was put in or taken out."""
+    change: dict[str, object] = {} if author is None else {"author": author, "on": on}
+    answer = ask(state_dir, {"cmd": "trust.circle", **change})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    circle: Any = answer["circle"]
+    for line in circle:
+        click.echo(f"{line['author'][:10]}  {'reads' if line['reads'] else 'does not read now'}")
+    if not circle:
+        click.echo("nobody: what you say of somebody is sealed to that person and to you alone")
+
+
+def _tell_code(met: dict[str, object], *, as_json: bool) -> None:
+    code = str(met["code"])
+    click.echo(json.dumps(met) if as_json else f"{str(met['author'])[:10]}: the code is  {code[:3]} {code[3:]}")
+
+
+def _finish(state_dir: Path, author: object, *, same: bool, as_json: bool) -> None:
+    done = ask(state_dir, {"cmd": "trust.confirm", "author": author, "same": same}, timeout_s=MEET_S)
     click.echo(json.dumps(done) if as_json else f"you vouch for {str(done['author'])[:10]}, and it for you")
 
 

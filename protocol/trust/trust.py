@@ -16,6 +16,7 @@ from typing import Final
 
 from protocol.errors import Reason
 from protocol.ids import AuthorId
+from protocol.limits import CIRCLE_MAX
 from protocol.rng import Rng
 from protocol.trust import gates
 from protocol.trust.evidence import Words
@@ -57,6 +58,7 @@ class Trust:
         self._blocked: dict[AuthorId, None] = {}
         self._muted: dict[AuthorId, None] = {}
         self._proven: dict[AuthorId, None] = {}
+        self._circle: dict[AuthorId, None] = {}
         self._unheard: dict[AuthorId, None] = {}
         self._amnesties: dict[AuthorId, dict[int, int]] = {}
         self._barred: dict[AuthorId, bool] = {}
@@ -70,6 +72,7 @@ class Trust:
         self._blocked = dict.fromkeys(state.blocked)
         self._muted = dict.fromkeys(state.muted)
         self._proven = dict.fromkeys(state.proven)
+        self._circle = dict.fromkeys(state.circle)
         self._unheard = self._blocked | self._proven
         for subject, since_ms, until_ms in state.amnesties:
             self._amnesties.setdefault(subject, {})[since_ms] = until_ms
@@ -132,6 +135,12 @@ class Trust:
         """Do not show ``subject``, or again; nothing else changes."""
         return self._mark(self._muted, subject, on=on)
 
+    def share(self, subject: AuthorId, *, on: bool) -> list[TrustEffect]:
+        """``subject`` may read what this hub's person says of others from now on, or no longer."""
+        if on and len(self._circle) >= CIRCLE_MAX:
+            return []
+        return self._mark(self._circle, subject, on=on)
+
     def pardon(self, subject: AuthorId, since_ms: int, until_ms: int) -> list[TrustEffect]:
         """A glitch: what others said of ``subject`` in this time, and sessions, count for nothing, for or against.
         While it lasts ``until_ms`` may lie ahead; a second call with the same ``since_ms`` corrects it."""
@@ -190,11 +199,10 @@ class Trust:
         numbers = self._met().get(subject, {})
         ways = Counter(tuple(walks[number][: walks[number].index(subject) + 1]) for number in numbers)
         common = sorted(ways.items(), key=lambda way: (-way[1], way[0]))[:PATHS_SHOWN]
-        word = self._words.get(self._own, subject)
         return Explanation(
             self.standing(subject, utc_ms),
             self.attention(subject, utc_ms),
-            contact=word is not None and word.counted > 0,
+            contact=self._is_contact(subject),
             blocked=subject in self._blocked,
             muted=subject in self._muted,
             proven=subject in self._proven,
@@ -207,14 +215,19 @@ class Trust:
         """For whom this hub's person vouches."""
         return list(self._walks.edges.get(self._own, {}))
 
+    def circle(self) -> dict[AuthorId, bool]:
+        """Who may read what this hub's person says of others, and who does now: only a contact, and no longer when it
+        is blocked or proven malicious."""
+        return {name: self._is_contact(name) and name not in self._unheard for name in self._circle}
+
     def is_proven(self, subject: AuthorId) -> bool:
         """Whether a proof stands against ``subject``."""
         return subject in self._proven
 
     def known(self) -> list[AuthorId]:
         """Everybody of whom anything is known here, in ascending order."""
-        subjects = self._words.about.keys() | self._sessions.keys() | self._unheard.keys() | self._muted.keys()
-        return sorted(subjects - {self._own})
+        marked = self._unheard | self._muted | self._circle
+        return sorted((self._words.about.keys() | self._sessions.keys() | marked.keys()) - {self._own})
 
     def state(self) -> TrustState:
         """What must be on the disk."""
@@ -226,6 +239,7 @@ class Trust:
             tuple(
                 (name, since, until) for name, windows in self._amnesties.items() for since, until in windows.items()
             ),
+            tuple(self._circle),
         )
 
     def statistics(self) -> TrustStatistics:
@@ -250,6 +264,10 @@ class Trust:
             spoken = distrusted(self._words, self._own, hub, utc_ms, self._config, self._unheard)
             found = self._barred[hub] = hub in self._unheard or spoken
         return found
+
+    def _is_contact(self, subject: AuthorId) -> bool:
+        word = self._words.get(self._own, subject)
+        return word is not None and word.counted > 0
 
     def _draw_edge(self, issuer: AuthorId, subject: AuthorId) -> None:
         """Words decay alike, so an edge keeps the weight it had when the word was said, in units that grow since."""

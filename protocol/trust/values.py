@@ -139,13 +139,17 @@ class Explanation:
 @dataclass(frozen=True, slots=True)
 class TrustState:
     """What is nobody else's affair and in no chain, for the hub's own disk: (subject, UTC ms of sessions),
-    who is blocked, muted, proven malicious and not settled, and (subject, from, until) of amnesties in UTC ms."""
+    who is blocked, muted, proven malicious and not settled, (subject, from, until) of amnesties in UTC ms, the circle;
+    and which sealed words are for others: the beginnings of their names, true for one rotation of the hub's key."""
 
     sessions: tuple[tuple[AuthorId, tuple[int, ...]], ...] = ()
     blocked: tuple[AuthorId, ...] = ()
     muted: tuple[AuthorId, ...] = ()
     proven: tuple[AuthorId, ...] = ()
     amnesties: tuple[tuple[AuthorId, int, int], ...] = ()
+    circle: tuple[AuthorId, ...] = ()
+    rotation: int = 0
+    for_others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

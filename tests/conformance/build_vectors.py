@@ -74,7 +74,10 @@ FILES: Final[dict[str, tuple[str, Callable[[], list[Example]]]]] = {
         meetings.sealed_words,
     ),
     "meetings": (
-        "Section 15. `hex` is the number of `author` in a meeting with `peer`, whose number is `peer_nonce`.",
+        (
+            "Section 15. `hex` is the number of `author` in a meeting with `peer`, whose number is `peer_nonce`; with "
+            "`card` it comes of the card of `peer`, which `author` has read."
+        ),
         meetings.codes,
     ),
 }

@@ -25,7 +25,7 @@ from protocol.reconcile import sketch
 from protocol.reconcile.frontier import Frontier
 from protocol.sealing import open_word
 from protocol.trust.attestations import decode_attestation
-from protocol.trust.meeting import commitment, short_code
+from protocol.trust.meeting import card_nonce, commitment, short_code
 from protocol.wire import codec, messages, reconciling
 from protocol.wire.events import SEALED, EventFields, EventRecord, decode_event, decode_fork, event_bytes
 from protocol.wire.observations import decode_observation
@@ -258,7 +258,7 @@ def _timeline(example: Example) -> list[dict[str, Any]]:
 
 def _sealed(example: Example) -> dict[str, Any]:
     author, own = AuthorId(_hex(example["author"])), SigningKey(_hex(example["seed"])).dh()
-    word = open_word(MESH.mesh_id, author, _hex(example["hex"]), own)
+    word = open_word(MESH.mesh_id, author, _hex(example["hex"]), (own,))
     if word is None:
         return {"word": None}
     assert word.startswith(ABOUT)
@@ -271,6 +271,8 @@ def _sealed(example: Example) -> dict[str, Any]:
 def _meeting(example: Example) -> dict[str, str]:
     one, other = AuthorId(_hex(example["author"])), AuthorId(_hex(example["peer"]))
     nonce, other_nonce = _hex(example["hex"]), _hex(example["peer_nonce"])
+    if "card" in example:
+        nonce = card_nonce(_hex(example["card"]), one, other)
     return {
         "commitment": commitment(nonce, one, other).hex(),
         "peer_commitment": commitment(other_nonce, other, one).hex(),

@@ -1,4 +1,4 @@
-"""Sealed words and meetings, sections 12.4 and 15: R60 and R62."""
+"""Sealed words and meetings, sections 12.4 and 15: R60, R62 and R63."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.conformance.reference.meetings import (
     MeetReveal,
     attestation,
     box,
+    card_nonce,
     code,
     commitment,
     opened,
@@ -25,6 +26,7 @@ from tests.conformance.reference.meetings import (
 NAMES: dict[type[object], str] = {Meet: "MEET", MeetReveal: "MEET_REVEAL", MeetConfirm: "MEET_CONFIRM"}
 ISSUER, SUBJECT = (author(f"meeting {index}") for index in range(2))
 READERS = {name: seed(f"reader {name}") for name in ("issuer", "subject", "stranger")}
+EPHEMERAL = seed("ephemeral")
 
 
 def cases() -> Iterator[Case]:
@@ -43,11 +45,13 @@ def _word(strength: int) -> bytes:
     return b"\x01" + encode(said)
 
 
-def _boxes(inside: bytes, *readers: str) -> list[bytes]:
-    return [
-        box(MESH.mesh_id, ISSUER.author, inside, x25519_public(reading_key(READERS[name])), seed(f"box {name}"))
+def _payload(inside: bytes, *readers: str, made_up: int = 0) -> bytes:
+    boxes = [
+        box(MESH.mesh_id, ISSUER.author, inside, x25519_public(reading_key(READERS[name])), EPHEMERAL)
         for name in readers
     ]
+    boxes += [seed(f"box {number}") + seed(f"more {number}") + bytes(16) for number in range(made_up)]
+    return sealed(x25519_public(EPHEMERAL), boxes)
 
 
 def read_sealed(example: Example) -> dict[str, Any]:
@@ -66,26 +70,35 @@ def read_sealed(example: Example) -> dict[str, Any]:
 
 def sealed_words() -> list[Example]:
     """Attestations for two readers, and payloads that are none."""
-    both = sealed(_boxes(padded(_word(100)), "issuer", "subject"))
+    both = _payload(padded(_word(100)), "issuer", "subject")
     examples = [_sealed(f"an attestation, to its {name}", both, name, accept=True) for name in READERS]
+    for name in ("subject", "stranger"):
+        data = _payload(padded(_word(50)), "issuer", "subject", made_up=32)
+        examples.append(_sealed(f"among 34 boxes, to its {name}", data, name, accept=True))
     for strength in (-100, 0, 1):
-        data = sealed(_boxes(padded(_word(strength)), "issuer", "subject"))
+        data = _payload(padded(_word(strength)), "issuer", "subject")
         examples.append(_sealed(f"strength {strength}", data, "subject", accept=True))
     examples.append(_sealed("under another author", both, "subject", accept=True, issuer=SUBJECT.author))
-    low: list[Value] = [bytes(112)]
-    examples.append(_sealed("a box with an all-zero key", encode([low]), "subject", accept=True))
+    one: list[Value] = [bytes(80)]
+    examples.append(_sealed("an all-zero ephemeral key", encode([bytes(32), one]), "subject", accept=True))
     none: list[Value] = []
-    short: list[Value] = [bytes(111)]
-    twice: list[Value] = [bytes(112), bytes(112)]
-    for name, value in (("no boxes", none), ("a box of 111 bytes", short), ("a box twice", twice)):
-        examples.append(_sealed(name, encode([value]), "subject", accept=False))
+    short: list[Value] = [bytes(79)]
+    twice: list[Value] = [bytes(80), bytes(80)]
+    for name, key, value in (
+        ("no boxes", bytes(32), none),
+        ("a box of 79 bytes", bytes(32), short),
+        ("a box twice", bytes(32), twice),
+        ("an ephemeral key of 31 bytes", bytes(31), one),
+    ):
+        examples.append(_sealed(name, encode([key, value]), "subject", accept=False))
+    examples.append(_sealed("boxes alone", encode([one]), "subject", accept=False))
     for name, inside in (
         ("a length of 64", bytes([64]) + bytes(63)),
         ("padding that is not zero", b"\x01ab" + bytes(61)),
         ("strength 101", padded(_word(101))),
         ("a subject of 31 bytes", padded(b"\x01" + encode([bytes(31), 1]))),
     ):
-        examples.append(_sealed(name, sealed(_boxes(inside, "subject")), "subject", accept=False))
+        examples.append(_sealed(name, _payload(inside, "subject"), "subject", accept=False))
     return examples
 
 
@@ -101,7 +114,10 @@ def _sealed(name: str, data: bytes, reader: str, *, accept: bool, issuer: bytes 
 
 
 def read_meeting(example: Example) -> dict[str, str]:
-    """What both sides say and see."""
+    """What both sides say and see; with ``card``, the number is that of whoever has read it."""
+    if "card" in example:
+        card, reader, shower = (bytes.fromhex(example[name]) for name in ("card", "author", "peer"))
+        example = {**example, "hex": card_nonce(card, reader, shower).hex()}
     one, other, nonce, other_nonce = (bytes.fromhex(example[name]) for name in ("author", "peer", "hex", "peer_nonce"))
     return {
         "commitment": commitment(nonce, one, other).hex(),
@@ -128,4 +144,10 @@ def codes() -> list[Example]:
                 "peer_nonce": told["hex"],
             }
         examples.append({**told, "accept": True, "decoded": read_meeting(told)})
+    for index in range(3):
+        read: Example = {"name": f"card {index}", "requirement": "R63", "card": seed(f"card {index}")[:16].hex()}
+        read |= {name: examples[index][name] for name in ("author", "peer", "peer_nonce")}
+        one, other, card = (bytes.fromhex(read[name]) for name in ("author", "peer", "card"))
+        read["hex"] = card_nonce(card, one, other).hex()
+        examples.append({**read, "accept": True, "decoded": read_meeting(read)})
     return examples

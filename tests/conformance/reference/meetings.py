@@ -48,6 +48,11 @@ def commitment(nonce: bytes, author: bytes, peer: bytes) -> bytes:
     return blake(nonce + author + peer, person=b"trio-mesh meet")
 
 
+def card_nonce(secret: bytes, reader: bytes, shower: bytes) -> bytes:
+    """The number of whoever has read a card (R63)."""
+    return blake(secret + reader + shower, person=b"trio-mesh card")
+
+
 def code(one: bytes, nonce: bytes, other: bytes, other_nonce: bytes) -> str:
     """The six digits that both people see (R62)."""
     if other < one:
@@ -79,9 +84,8 @@ def _expand(suite: bytes, key: bytes, label: bytes, info: bytes, size: int) -> b
 
 def box(mesh_id: bytes, author: bytes, padded: bytes, reader: bytes, ephemeral_secret: bytes) -> bytes:
     """One box, for the X25519 key ``reader``."""
-    ephemeral = x25519_public(ephemeral_secret)
-    key, nonce = hpke(x25519(ephemeral_secret, reader), ephemeral, reader)
-    return ephemeral + ChaCha20Poly1305(key).encrypt(nonce, padded, mesh_id + author)
+    key, nonce = hpke(x25519(ephemeral_secret, reader), x25519_public(ephemeral_secret), reader)
+    return ChaCha20Poly1305(key).encrypt(nonce, padded, mesh_id + author)
 
 
 def padded(word: bytes) -> bytes:
@@ -89,10 +93,10 @@ def padded(word: bytes) -> bytes:
     return bytes([len(word)]) + word.ljust(63, b"\0")
 
 
-def sealed(boxes: list[bytes]) -> bytes:
+def sealed(ephemeral: bytes, boxes: list[bytes]) -> bytes:
     """The payload of a sealed event."""
     listed_boxes: list[Value] = [*sorted(boxes)]
-    return encode([listed_boxes])
+    return encode([ephemeral, listed_boxes])
 
 
 def opened(mesh_id: bytes, author: bytes, payload: bytes, seed: bytes) -> bytes | None:
@@ -101,12 +105,12 @@ def opened(mesh_id: bytes, author: bytes, payload: bytes, seed: bytes) -> bytes 
     Raises:
         Refused: it is no such payload.
     """
-    (boxes,) = elements(decode(payload), 1)
-    secret = reading_key(seed)
-    for each in listed(binary(112), 1, 34, distinct=True)(boxes):
+    first, boxes = elements(decode(payload), 2)
+    ephemeral, secret = binary(32)(first), reading_key(seed)
+    for each in listed(binary(80), 1, 34, distinct=True)(boxes):
         try:
-            key, nonce = hpke(x25519(secret, each[:32]), each[:32], x25519_public(secret))
-            said = ChaCha20Poly1305(key).decrypt(nonce, each[32:], mesh_id + author)
+            key, nonce = hpke(x25519(secret, ephemeral), ephemeral, x25519_public(secret))
+            said = ChaCha20Poly1305(key).decrypt(nonce, each, mesh_id + author)
         except (InvalidTag, Refused):
             continue
         if said[0] > 63 or any(said[1 + said[0] :]):

@@ -46,13 +46,41 @@ def test_a_mesh_of_ten_thousand_is_known_at_once_to_whoever_has_five_neighbors()
     assert len(known) == 10_000
 
 
-def test_however_many_introduce_there_is_a_bound_and_who_is_gone_makes_room() -> None:
+def test_however_many_are_stored_there_is_a_bound_and_who_is_gone_makes_room() -> None:
     known = Acquaintances()
     for number in range(ACQUAINTANCES_MAX + 5):
-        known.introduce(author(10**6 + number // 1_000), author(number), 0)
+        known.keep(author(number))
     assert len(known) == ACQUAINTANCES_MAX
     known.add(BEN)
+    known.introduce(ANN, ANN, 0)
+    known.keep(ANN)
     assert BEN not in known
+    assert ANN not in known
     known.remove(author(0))
     known.add(BEN)
     assert BEN in known
+    assert len(known) == ACQUAINTANCES_MAX
+
+
+def test_names_of_whom_nothing_ever_comes_keep_nobody_out() -> None:
+    known = Acquaintances()
+    known.introduce(ANN, author(0), 0)
+    known.keep(author(0))
+    for number in range(1, ACQUAINTANCES_MAX + 5):
+        known.introduce(author(10**6 + number // 1_000), author(number), 0)
+    known.introduce(BEN, BEN, 0)
+    assert BEN in known
+    assert author(0) in known
+    assert author(1) not in known
+    assert len(known) == ACQUAINTANCES_MAX
+
+
+def test_a_neighbor_that_comes_again_is_no_longer_the_oldest_name() -> None:
+    known = Acquaintances()
+    known.add(ANN)
+    known.add(BEN)
+    known.add(ANN)
+    for number in range(ACQUAINTANCES_MAX - 1):
+        known.keep(author(number))
+    assert ANN in known
+    assert BEN not in known

@@ -9,6 +9,7 @@ from protocol.effects import (
     Emit,
     Event,
     EventWritten,
+    LoadPayload,
     MeetingCode,
     MeetingEnded,
     StandingChanged,
@@ -18,11 +19,12 @@ from protocol.effects import (
 )
 from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
-from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, Regard, Started, Stored, WriteEvent
+from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, Regard, ShowCard, Started, Stored, WriteEvent
+from protocol.limits import CIRCLE_MAX
 from protocol.node import Node
 from protocol.rng import Rng
 from protocol.trust.memory import encode_state
-from protocol.trust.values import TrustState
+from protocol.trust.values import Source, TrustState
 from protocol.wire.contents import Story, encode_story, encode_withdrawal
 from protocol.wire.events import SEALED, STORY, WITHDRAWAL, EventFields, Payload, event_bytes
 from protocol.wire.events import Event as EventMessage
@@ -162,7 +164,8 @@ def test_a_meeting_needs_a_link_and_ends_with_it() -> None:
     two.give("left", MeetPeer(1, two.author("right"), SEED))
     two.reset()
     two.advance(SECOND)
-    assert any(event.why == "the link is gone" for _, event in two.news if isinstance(event, MeetingEnded))
+    (_, lost) = two.of(MeetingEnded)[0]
+    assert lost == MeetingEnded(two.author("right"), met=False, why="there is no link with that hub now")
 
 
 def test_blocking_and_muting_hide_survive_a_restart_and_stop_no_event() -> None:
@@ -194,7 +197,7 @@ def test_what_is_on_no_chain_is_stored_within_a_second() -> None:
 
 def test_a_rotten_store_of_trust_is_dropped_and_the_hub_goes_on() -> None:
     effects = Node(MESH, ANN, Rng(1)).handle(Started(1, trust=b"\x90"), 1)
-    assert drops(effects) == [Reason.WRONG_ARITY]
+    assert drops(effects) == [Reason.OUT_OF_RANGE]
 
 
 def test_a_shared_session_counts() -> None:
@@ -241,3 +244,155 @@ def test_a_fork_counts_until_its_branches_are_one_again() -> None:
     assert hub.node.standing(ANN.author, hub.now) == -1.0
     hear(written(2, names[0], (names[1],), 1, "both are mine"))
     assert hub.node.standing(ANN.author, hub.now) == 0.0
+
+
+def test_whoever_begins_a_meeting_anew_with_the_same_hub_still_vouches() -> None:
+    two = Two()
+    two.give("left", MeetPeer(6, two.author("right"), digest(b"first", key=SEED)))
+    two.give("left", MeetPeer(7, two.author("right"), digest(b"again", key=SEED)))
+    two.advance(SECOND)
+    assert not two.of(MeetingEnded)
+    two.give("right", MeetPeer(8, two.author("left"), digest(b"right", key=SEED)))
+    two.advance(SECOND)
+    for who, peer in (("left", "right"), ("right", "left")):
+        two.give(who, ConfirmMeeting(two.author(peer), same=True))
+    two.advance(SETTLE)
+    assert sorted(event.request for _, event in two.of(EventWritten) if isinstance(event, EventWritten)) == [7, 8]
+
+
+def test_meetings_that_cross_on_their_way_come_together_when_both_begin_once_more() -> None:
+    two = Two()
+    tries = iter(range(100))
+
+    def begin(who: str) -> None:
+        peer = two.author("right" if who == "left" else "left")
+        number = next(tries)
+        two.give(who, MeetPeer(number, peer, digest(b"try", key=bytes([number]) * 32)))
+
+    for who in ("left", "left", "right"):
+        begin(who)
+    two.advance(SECOND)
+    assert [who for who, _ in two.of(MeetingCode)] == ["left"]
+    two.news.clear()
+    for who in ("right", "left"):
+        begin(who)
+        two.advance(SECOND)
+    codes = {who: event.code for who, event in two.of(MeetingCode) if isinstance(event, MeetingCode)}
+    assert codes.keys() == {"left", "right"}
+    assert codes["left"] == codes["right"]
+
+
+class Three(Two):
+    """Beside the two a third, whom both know; remembers whose store was read how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+        self.world.stepped.append(self._on_step)
+        third = self.world.add("third", person=False)
+        for who in ("left", "right"):
+            self.world.discovery.introduce(self.host(who), third)
+        self.advance(SETTLE)
+
+    def _on_step(self, host: Host, input: object, effects: list[Effect]) -> None:
+        self.read += [host.name for effect in effects if isinstance(effect, LoadPayload) and effect.peer == host.author]
+
+    def third_hears(self, about: str, of: str) -> float:
+        """What the third hub makes of what one says of the other, without having heard of either before."""
+        node = self.host("third").node
+        assert isinstance(node, Node)
+        lines = node.explain(self.author(about), self.now).standing.lines
+        return sum(line.opinion for line in lines if line.source is Source.STRANGERS)
+
+    def circle(self, who: str, member: str, *, on: bool = True) -> None:
+        self.give(who, Regard(self.author(member), "circle", on))
+
+
+def test_words_sealed_to_a_key_that_was_rotated_away_are_still_read() -> None:
+    two = Two()
+    two.attest("left", "right")
+    two.attest("right", "left", -50)
+    before = two.value("left", "right"), two.value("right", "left")
+    two.crash("right")
+    two.world.rotate_key(two.host("right"))
+    two.restart("right")
+    two.advance(20 * SECOND)
+    assert (two.value("left", "right"), two.value("right", "left")) == before
+    two.attest("left", "right", -100, number=2)
+    assert two.value("right", "left") != before[1]
+
+
+def test_what_is_for_others_is_read_once_and_not_again_after_a_restart() -> None:
+    three = Three()
+    three.attest("left", "right")
+    assert three.read.count("third") == 1
+    assert three.third_hears("right", "left") == 0
+    three.give("third", Regard(three.author("left"), "mute", True))  # a reason to write the file
+    three.advance(SETTLE)
+    three.crash("third")
+    three.restart("third")
+    three.advance(20 * SECOND)
+    assert three.read.count("third") == 1
+    three.crash("third")
+    three.world.rotate_key(three.host("third"))
+    three.restart("third")
+    three.advance(20 * SECOND)
+    assert three.read.count("third") == 2, "another key may open what the one before could not"
+
+
+def test_only_a_contact_in_the_circle_reads_what_is_said_of_others() -> None:
+    three = Three()
+    three.circle("left", "third")
+    three.attest("left", "right", number=1)
+    assert three.third_hears("right", "left") == 0, "nobody whom its person does not vouch for"
+    three.attest("left", "third", number=2)
+    three.attest("left", "right", number=3)
+    assert three.third_hears("right", "left") > 0
+    assert three.left.circle() == {three.author("third"): True}
+    assert three.value("right", "left") > 0, "its subject reads it as well"
+
+
+def test_who_left_the_circle_or_is_blocked_reads_no_more() -> None:
+    three = Three()
+    three.circle("left", "third")
+    three.attest("left", "third", number=1)
+    three.give("left", Regard(three.author("third"), "block", True))
+    assert three.left.circle() == {three.author("third"): False}
+    three.attest("left", "right", number=2)
+    assert three.third_hears("right", "left") == 0
+    three.give("left", Regard(three.author("third"), "block", False))
+    three.circle("left", "third", on=False)
+    assert three.left.circle() == {}
+    three.attest("left", "right", number=3)
+    assert three.third_hears("right", "left") == 0
+
+
+def test_a_circle_has_its_bound_and_is_there_after_a_restart() -> None:
+    two = Two()
+    for number in range(CIRCLE_MAX + 3):
+        two.give("left", Regard(AuthorId(number.to_bytes(32, "big")), "circle", True))
+    assert len(two.left.circle()) == CIRCLE_MAX
+    assert not any(two.left.circle().values()), "nothing is known of them, so nothing is sealed to them"
+    two.advance(SETTLE)
+    two.crash("left")
+    two.restart("left")
+    two.advance(20 * SECOND)
+    assert len(two.left.circle()) == CIRCLE_MAX
+
+
+def test_two_people_meet_by_a_card_and_only_one_of_them_compares() -> None:
+    two = Two()
+    card = bytes(range(16))
+    two.give("left", ShowCard(1, card, digest(b"left", key=SEED)))
+    two.give("right", MeetPeer(2, two.author("left"), digest(b"right", key=SEED), card))
+    two.advance(SECOND)
+    codes = [event.code for _, event in two.of(MeetingCode) if isinstance(event, MeetingCode)]
+    assert len(codes) == 2
+    assert codes[0] == codes[1]
+    for who, peer in (("right", "left"), ("left", "right")):
+        assert two.of(EventWritten) == []
+        two.give(who, ConfirmMeeting(two.author(peer), same=True))
+        two.advance(SECOND)
+    two.advance(SETTLE)
+    assert sorted(who for who, _ in two.of(EventWritten)) == ["left", "right"]
+    assert two.value("left", "right") == two.value("right", "left") > 0.8

@@ -13,6 +13,7 @@ from protocol.trust.meeting import (
     MeetingEffect,
     Meetings,
     Tell,
+    card_nonce,
     commitment,
     short_code,
 )
@@ -137,7 +138,7 @@ def test_a_meeting_ends_with_its_link_or_its_time() -> None:
     ann = Meetings(ANN)
     ann.begin(BEN, NONCE[ANN], 0)
     assert ann.link_down(EVE) == []
-    assert ann.link_down(BEN) == [MeetingEnded(BEN, met=False, why="the link is gone")]
+    assert ann.link_down(BEN) == [MeetingEnded(BEN, met=False, why="there is no link with that hub now")]
     ann.begin(BEN, NONCE[ANN], 0)
     assert ann.tick(PATIENCE_US - 1) == []
     assert ann.tick(PATIENCE_US) == [MeetingEnded(BEN, met=False, why="nobody has answered")]
@@ -148,6 +149,72 @@ def test_a_second_meeting_ends_the_first() -> None:
     ann = Meetings(ANN)
     ann.begin(BEN, NONCE[ANN], 0)
     assert ann.begin(EVE, NONCE[ANN], 0)[0] == MeetingEnded(BEN, met=False, why="another meeting was begun")
+
+
+def test_a_meeting_begun_again_with_the_same_hub_goes_on_under_the_new_number() -> None:
+    table = Table(ANN, BEN)
+    table.begin(ANN, BEN)
+    again = bytes([9]) * 32
+    table.do(ANN, table.hubs[ANN].begin(BEN, again, 0))
+    assert table.ended() == []
+    table.begin(BEN, ANN)
+    assert table.codes() == [short_code((ANN, again), (BEN, NONCE[BEN]))] * 2
+
+
+CARD = bytes(range(16))
+
+
+def carded(*, reader: AuthorId = BEN, secret: bytes = CARD) -> Table:
+    """Ann shows her card, and somebody has read it."""
+    table = Table(ANN, BEN, EVE)
+    table.do(ANN, table.hubs[ANN].show(CARD, NONCE[ANN], 0))
+    table.do(reader, table.hubs[reader].begin(ANN, card_nonce(secret, reader, ANN), 0))
+    return table
+
+
+def test_a_card_that_was_read_makes_a_meeting_without_being_told_with_whom() -> None:
+    table = carded()
+    one, other = table.codes()
+    assert one == other
+    assert (ANN, MeetingAsked(BEN)) not in table.seen
+    table.confirm(BEN, ANN)
+    assert table.ended() == []
+    table.confirm(ANN, BEN)
+    assert sorted(table.ended()) == [(ANN, True), (BEN, True)]
+    assert all(meetings.idle for meetings in table.hubs.values())
+
+
+def test_whoever_has_not_read_the_card_only_waits() -> None:
+    table = carded(secret=bytes(16))
+    assert table.seen == [(ANN, MeetingAsked(BEN))]
+    assert not table.hubs[ANN].idle
+
+
+def test_the_first_who_reads_a_card_uses_it_up() -> None:
+    table = carded(reader=EVE)
+    table.seen.clear()
+    table.do(BEN, table.hubs[BEN].begin(ANN, card_nonce(CARD, BEN, ANN), 0))
+    assert table.codes() == []
+    assert table.seen == [(ANN, MeetingAsked(BEN))]
+
+
+def test_what_a_reader_said_is_of_no_use_to_another_reader() -> None:
+    table = carded()
+    ann = table.hubs[ANN]
+    ann.show(CARD, NONCE[ANN], 0)
+    assert ann.receive(EVE, Meet(commitment(card_nonce(CARD, BEN, ANN), BEN, ANN)), 0) == [MeetingAsked(EVE)]
+
+
+def test_a_card_is_shown_for_two_minutes_and_ends_an_older_meeting() -> None:
+    ann = Meetings(ANN)
+    ann.begin(EVE, NONCE[ANN], 0)
+    assert ann.show(CARD, NONCE[ANN], 0) == [MeetingEnded(EVE, met=False, why="another meeting was begun")]
+    bound = Meet(commitment(card_nonce(CARD, BEN, ANN), BEN, ANN))
+    assert ann.receive(BEN, bound, PATIENCE_US) == [MeetingAsked(BEN)]
+    assert not ann.idle
+    ann.link_down(BEN)
+    assert ann.tick(PATIENCE_US) == []
+    assert ann.idle
 
 
 def test_wishes_of_peers_are_bounded_told_once_and_forgotten() -> None:
