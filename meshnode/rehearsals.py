@@ -256,8 +256,12 @@ class Rehearsals:
                 self._skew = skew
                 self._hub.driver.feed(self.date())
             case Starvation(burst_us=burst, awake_us=awake):
+                stood_us = 0
                 while True:
-                    pause_us(max(0, min(burst, act.witness.began + plan.for_us - boot_us())))
+                    rest = max(0, min(burst, act.witness.began + plan.for_us - boot_us()))
+                    pause_us(rest)
+                    stood_us += rest
+                    act.told["stood_still_s"] = round(stood_us / SECOND, 2)
                     await trio.sleep(awake / SECOND)
             case Rogue(conduct=conduct):
                 await run_rogue(self._hub.opened.mesh, self._hub.listen, conduct, act.told)

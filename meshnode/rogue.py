@@ -42,7 +42,8 @@ AT_ONCE: Final = 40
 """Messages each ``TURN_S``: 800 a second, where a hub has one of each author."""
 KEPT: Final = 256
 PAUSE_S: Final = 0.5
-END_S: Final = 2.0
+END_S: Final = 2.5
+FAREWELL_S: Final = 1.5
 REPORT_BYTES_MAX: Final = 4_096
 SIGNATURE_BYTES: Final = 64
 RUBBISH_BYTES: Final = 64
@@ -114,18 +115,26 @@ class _Stranger:
         self._conduct = conduct
         self._identity: LocalIdentity = new_identity(mesh.mesh_id, entropy(32), entropy(32))
         self._heard: deque[Vector] = deque(maxlen=KEPT)
-        self.counts = {"joined": 0, "said": 0, "thrown_out": 0}
+        self.counts = {"joined": 0, "said": 0, "thrown_out": 0, "left": 0}
 
     async def live(self) -> None:
-        """Join again and again, until cancelled."""
-        while True:
-            try:
-                await self._visit()
-            except (TransportError, RemoteProtocolError):
-                pass  # not let in, or thrown out
-            await trio.sleep(PAUSE_S)
+        """Join again and again, until cancelled; then leave as a guest does, so that nobody looks for it."""
+        try:
+            while True:
+                await self._try_visit(self._conduct)
+                await trio.sleep(PAUSE_S)
+        finally:
+            if self.counts["joined"] > self.counts["left"]:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + FAREWELL_S):
+                    await self._try_visit("farewell")
 
-    async def _visit(self) -> None:
+    async def _try_visit(self, conduct: str) -> None:
+        try:
+            await self._visit(conduct)
+        except (TransportError, RemoteProtocolError):
+            pass  # not let in, or thrown out
+
+    async def _visit(self, conduct: str) -> None:
         sock = await Tcp().dial(self._address)
         with sock:
             handshake = Handshake(
@@ -137,7 +146,7 @@ class _Stranger:
             )
             greeted = await greet(sock, handshake, initiator=True, blocks=lambda _: False)
             self.counts["joined"] += 1
-            visit = _Visit(sock, greeted, self._conduct, self._heard, self._mesh, self.counts)
+            visit = _Visit(sock, greeted, conduct, self._heard, self._mesh, self.counts)
             try:
                 await visit.stay()
             finally:
@@ -171,17 +180,21 @@ class _Visit:
         """Until it is thrown out."""
         await self._say(encode_frame((Hello(1, None, AGENT),)))
         async with trio.open_nursery() as nursery:
-            for task in (self._hear, self._misbehave):
-                nursery.start_soon(self._until_thrown_out, task, nursery.cancel_scope)
+            nursery.start_soon(self._until_thrown_out, self._hear, nursery.cancel_scope)
+            await self._until_thrown_out(self._misbehave, nursery.cancel_scope)
+            nursery.cancel_scope.cancel()
 
     async def leave(self) -> None:
         """Say BYE, so that nobody looks for it."""
         if self._thrown_out:
             self._counts["thrown_out"] += 1
             return
-        with contextlib.suppress(TransportError):
+        with contextlib.suppress(TransportError, OSError):
             await self._say(encode_frame((Bye(int(CloseCode.SHUTDOWN)),)))
             self._sock.shutdown(socket.SHUT_WR)
+            self._counts["left"] += 1
+            while await self._received():  # closing with unread bytes would reset the connection and lose the BYE
+                pass
 
     async def _until_thrown_out(self, task: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         try:
@@ -196,17 +209,21 @@ class _Visit:
 
     async def _hear(self) -> None:
         while True:
-            await trio.lowlevel.wait_readable(self._sock)
-            try:
-                data = self._sock.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError as fault:
-                raise TransportError(str(fault)) from fault
+            data = await self._received()
             if not data:
                 raise TransportError("closed")
             for body in self._reader.feed(data):
                 await self._answer(decode_frame(self._channel.open(body)))
+
+    async def _received(self) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                return self._sock.recv(READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as fault:
+                raise TransportError(str(fault)) from fault
 
     async def _answer(self, messages: tuple[Message, ...]) -> None:
         for message in messages:
@@ -216,7 +233,7 @@ class _Visit:
                 self._heard.append(message)
 
     async def _misbehave(self) -> None:
-        while True:
+        while self._conduct != "farewell":
             messages = self._worthless()
             if self._conduct == "garbage":
                 await trio.sleep(PAUSE_S)

@@ -192,7 +192,7 @@ def report_text(report: dict[str, Any]) -> str:
     links, reach, age = report["links"], report["in_reach"], report["age_ms"]
     lines = [
         f"rehearsal: this hub {report['text']}; {report['lasted_s']:.1f} s, {report['ended']}",
-        f"links: {links['before']} before, {len(links['lost'])} lost, silent for up to {report['longest_silence_s']:.1f} s",
+        f"links: {links['before']}, {len(links['lost'])} lost; silent for {report['longest_silence_s']:.1f} s at most",
         f"people in reach: {reach['before']} before, {reach['least']} at the worst",
     ]
     if age["median"] is not None:
