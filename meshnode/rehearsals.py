@@ -268,11 +268,10 @@ class Rehearsals:
                 act.end("the stranger could not go on")
 
     def _hosts(self, plan: Plan) -> tuple[str, ...]:
-        """Machines on which only those beyond the cut live, as far as links tell."""
-        links = self._hub.driver.links.values()
+        """Machines on which somebody beyond the cut lives, as far as links tell. Whoever dials from there shows who it
+        is only when it takes the link for made, so none of them is answered; others there keep the links they have."""
         beyond = plan.peers or ()
-        shared = {link.remote for link in links if link.peer not in beyond}
-        return tuple(sorted({link.remote for link in links if link.peer in beyond} - shared))
+        return tuple(sorted({link.remote for link in self._hub.driver.links.values() if link.peer in beyond}))
 
     def _undo(self, act: Act) -> None:
         """All is as it was, as far as this hub can make it so."""
