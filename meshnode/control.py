@@ -109,6 +109,8 @@ async def answer(hub: Hub, line: bytes) -> dict[str, object]:
 def _lab(hub: Hub, command: str, request: dict[str, object]) -> dict[str, object]:
     if hub.lab is None or hub.recorder is None:
         return {"error": "this hub was not started with --lab"}
+    if hub.rehearsals.now is not None and command in ("lab.cut", "lab.heal"):
+        return {"error": "a rehearsal goes on: end it with `meshnode glitch inject stop`"}
     if command == "lab.cut":
         authors, ports = request.get("authors"), request.get("ports")
         if not isinstance(authors, list) or not isinstance(ports, list):

@@ -28,6 +28,7 @@ from meshnode.keystore import StateDirectory
 from meshnode.moderation import Moderation
 from meshnode.observe import Events, say
 from meshnode.recorder import Recorder
+from meshnode.rehearsals import Rehearsals
 from meshnode.sensing.source import run_sensing
 from meshnode.storage.store import Store
 from meshnode.stories import Pen
@@ -39,7 +40,7 @@ from meshnode.transport.link import Link
 from meshnode.transport.poller import poller
 from meshnode.transport.tcp import Tcp
 from meshnode.trusting import Encounters
-from meshnode.utc import utc_error_ms
+from meshnode.utc import date
 from protocol import Node, NodeConfig, ViewsConfig
 from protocol.clock import SECOND
 from protocol.crypto import DhKey
@@ -84,13 +85,14 @@ FORK_TEXT = "another hub holds a copy of them; stop it, and if it is not yours, 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is not a setting: ``lab`` opens the rehearsal's fault port; ``with_parent`` ends the hub when its standard
-    input does, however its parent died; ``transport`` replaces TCP in tests; ``node`` overrides the Node's own
-    settings."""
+    input does, however its parent died; ``transport`` replaces TCP and ``date`` the machine's in tests; ``node``
+    overrides the Node's own settings."""
 
     lab: bool = False
     with_parent: bool = False
     transport: Transport | None = None
     node: NodeConfig | None = None
+    date: Callable[[], UtcObserved] = date
 
 
 def grant_of(config: HubConfig) -> CommonsGrant | None:
@@ -114,7 +116,9 @@ class Hub:
     events: Events
     store: Store
     admission: Admission
-    lab: Lab | None
+    faults: Lab
+    date: Callable[[], UtcObserved] = date
+    lab: Lab | None = None
     listen: Address = ("", 0)
     addresses: tuple[Address, ...] = ()
     mdns: MdnsHandle | None = None
@@ -123,11 +127,13 @@ class Hub:
     warnings: dict[str, str] = field(default_factory=dict)
     pen: Pen = field(init=False)
     encounters: Encounters = field(init=False)
+    rehearsals: Rehearsals = field(init=False)
 
     def __post_init__(self) -> None:
         self.pen = Pen(self.driver.feed)
         self.encounters = Encounters(self.driver.feed, self.pen)
-        self.events.listeners += [self.pen.observe, self.encounters.observe, self._notice]
+        self.rehearsals = Rehearsals(self)
+        self.events.listeners += [self.pen.observe, self.encounters.observe, self.rehearsals.observe, self._notice]
 
     def warn(self, kind: str, message: str) -> None:
         """Something that only the owner can mend: said once, and in the status from now on."""
@@ -167,9 +173,9 @@ class _Daemon:
         stored = [decode_key_state(encoded, mesh_id) for encoded in state.peer_key_states(mesh_id)]
         self._key_states = {known.author: known.encoded for known in stored}
         self._key_states_changed = trio.Event()
-        lab = Lab() if options.lab else None
+        self._faults = faults = Lab()
         transport: Transport = options.transport if options.transport is not None else Tcp()
-        self._transport = transport if lab is None else LabTransport(transport, lab)
+        self._transport = LabTransport(transport, faults)
         self._store = store = Store(state.path, mesh_id, self._stored)
         nursery.start_soon(store.run)
         target = config.peers.max_links
@@ -191,7 +197,8 @@ class _Daemon:
             load_payload=store.load,
             observe=events.observe,
         )
-        self.hub = Hub(config, opened, driver, events, store, Admission(), lab)
+        self.hub = Hub(config, opened, driver, events, store, Admission(), faults, options.date)
+        self.hub.lab = faults if options.lab else None
 
     # --- persistence --------------------------------------------------------------------------------------------
 
@@ -266,6 +273,7 @@ class _Daemon:
         for address in connect.addresses:
             try:
                 with trio.fail_after(connect.timeout_us / SECOND):
+                    await self._faults.passage(connect.expected)
                     sock = await self._transport.dial(address)
             except trio.TooSlowError:
                 reason = "dial timed out"
@@ -287,7 +295,8 @@ class _Daemon:
         kept = False
         try:
             with trio.fail_after(HANDSHAKE_US / SECOND):
-                greeted = await greet(sock, handshake, initiator=initiator)
+                await self._faults.greeting()
+                greeted = await greet(sock, handshake, initiator=initiator, blocks=self._faults.blocks)
             kept = True
             return greeted
         except trio.TooSlowError:
@@ -300,10 +309,13 @@ class _Daemon:
             return str(fault)
         finally:
             if not kept:
-                sock.close()
+                self._faults.part(sock)
 
     def accept(self, sock: socket.socket, host: str) -> None:
         """A stranger has connected: give it a place among the pending, or close."""
+        if self._faults.blocks_host(host):
+            self._faults.part(sock)
+            return
         scope = trio.CancelScope()
         ticket = self.hub.admission.enter(host, scope.cancel, boot_us())
         if ticket is None:
@@ -329,7 +341,7 @@ class _Daemon:
         link = LinkId(self._link_count)
         there = greeted.established
         driver = self.hub.driver
-        port = Link(link, there.peer, sock, there.channel, greeted.reader, driver, self.hub.lab, self.poller)
+        port = Link(link, there.peer, sock, there.channel, greeted.reader, driver, self._faults, self.poller)
         driver.links[link] = port
         self._nursery.start_soon(self._run_link, port)
         driver.feed(LinkUp(link, there.peer, there.key_state.encoded, there.initiator, address, dial))
@@ -353,7 +365,7 @@ class _Daemon:
     async def watch_date(self) -> None:
         """Tell the Node the date, and whether anybody vouches for it."""
         while True:
-            self.hub.driver.feed(UtcObserved(utc_ms(), utc_error_ms()))
+            self.hub.driver.feed(self.hub.rehearsals.date())
             await trio.sleep(UTC_EVERY_S)
 
     async def relocate(self) -> None:
@@ -386,18 +398,18 @@ class _Daemon:
         if self.poller is not None:
             nursery.start_soon(self.poller.run)
         nursery.start_soon(self.watch_date)
+        nursery.start_soon(hub.rehearsals.run)
         nursery.start_soon(self.keep_key_states)
         for text in config.peers.static:
             peer = parse_peer(text)
             self.sighted(peer.candidate, peer.author)
         if config.discovery.mdns:
-            lab = hub.lab if hub.lab is not None else Lab()  # a lab that cuts nothing hides nothing
             settings = MdnsSettings(
                 mesh=hub.opened.mesh,
                 port=hub.listen[1],
                 listen_host=hub.listen[0],
                 interfaces=config.discovery.interfaces,
-                hide=lab.hides,
+                hide=self._faults.hides,
             )
             hub.mdns = await nursery.start(run_mdns, settings, self.sighted)
         await nursery.start(watch_interfaces, self.relocate)
@@ -436,8 +448,8 @@ async def open_hub(config: HubConfig, options: RunOptions = RunOptions()) -> Asy
 
 
 async def _leave(hub: Hub) -> None:
-    if hub.lab is not None:
-        hub.lab.close()
+    hub.rehearsals.close()
+    hub.faults.close()
     hub.driver.feed(Leave())
     while hub.driver.links:
         await trio.sleep(0.01)

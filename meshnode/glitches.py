@@ -43,6 +43,11 @@ def now(statistics: GlitchStatistics, at: int) -> dict[str, object]:
 
 def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, object]:
     """The answer to one request whose command begins with ``glitch.``."""
+    if command in ("glitch.plan", "glitch.inject", "glitch.rehearsal", "glitch.stop"):
+        try:
+            return hub.rehearsals.answer(command, request)
+        except Refused as fault:
+            return {"error": str(fault)}
     records = hub.driver.node.glitches()
     match command:
         case "glitch.list":
@@ -50,7 +55,8 @@ def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, obje
             return {
                 "now": now(statistics.glitch, statistics.at),
                 "glitches": [_record(record) for record in records[-LISTED_MAX:]],
-                "here": [_here(split) for split in statistics.glitch.past],
+                "here": [_here(hub, split) for split in statistics.glitch.past],
+                "rehearsed": [record.id.hex() for record in records[-LISTED_MAX:] if _rehearsed(hub, record)],
             }
         case "glitch.show":
             try:
@@ -65,14 +71,13 @@ def answer(hub: Hub, command: str, request: dict[str, object]) -> dict[str, obje
 
 def _show(hub: Hub, record: Record) -> dict[str, object]:
     statistics = hub.statistics().glitch
-    offset_us = utc_ms() * 1_000 - boot_us()
-    here = [split for split in statistics.past if _is_same(split, record, offset_us)]
+    here = _as_seen_here(hub, record)
     numbers = {split.number for split in here}
     first = min((split.began for split in here), default=0)
     last = max((split.ended or 0 for split in here), default=0)
     return {
         "glitch": _record(record) | {"seen": [_seen(seen) for seen in record.seen]},
-        "here": [_here(split) for split in here],
+        "here": [_here(hub, split) for split in here],
         "moods": [
             {
                 "dimension": DIMENSIONS[AROUSAL].name,
@@ -89,6 +94,16 @@ def _show(hub: Hub, record: Record) -> dict[str, object]:
             if here and first <= note.at <= last
         ],
     }
+
+
+def _as_seen_here(hub: Hub, record: Record) -> list[Split]:
+    offset_us = utc_ms() * 1_000 - boot_us()
+    return [split for split in hub.statistics().glitch.past if _is_same(split, record, offset_us)]
+
+
+def _rehearsed(hub: Hub, record: Record) -> bool:
+    """Whether it came of a rehearsal that was begun on this hub, as far as its memory reaches."""
+    return any(hub.rehearsals.rehearsed(split) for split in _as_seen_here(hub, record))
 
 
 def _is_same(split: Split, record: Record, offset_us: int) -> bool:
@@ -128,7 +143,7 @@ def _seen(seen: Seen) -> dict[str, object]:
     }
 
 
-def _here(split: Split) -> dict[str, object]:
+def _here(hub: Hub, split: Split) -> dict[str, object]:
     return {
         "number": split.number,
         "kind": split.kind.value,
@@ -140,4 +155,5 @@ def _here(split: Split) -> dict[str, object]:
         "confidence": round(split.confidence, 3),
         "amnesty": split.grounded,
         "how": None if split.how is None else split.how.name.lower(),
+        "rehearsed": hub.rehearsals.rehearsed(split),
     }

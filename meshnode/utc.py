@@ -9,6 +9,9 @@ from __future__ import annotations
 import ctypes
 from typing import Final
 
+from meshnode.clock import utc_ms
+from protocol.inputs import UtcObserved
+
 _ERROR: Final = 5
 _UNSYNC: Final = 0x0040
 
@@ -39,3 +42,8 @@ def utc_error_ms() -> int | None:
         return None
     error_us: int = timex.maxerror
     return error_us // 1_000
+
+
+def date() -> UtcObserved:
+    """The date as this machine has it, and whether anybody vouches for it."""
+    return UtcObserved(utc_ms(), utc_error_ms())

@@ -42,6 +42,7 @@ def status(hub: Hub) -> dict[str, object]:
         "notices": [*hub.config.notices, *hub.warnings.values()],
         "lab": hub.lab is not None,
         "cut": hub.lab is not None and hub.lab.active,
+        "rehearsal": hub.rehearsals.status(),
         "crowd": crowd(statistics),
         "glitch": glitches.now(statistics.glitch, statistics.at),
         "trusted_crowd": _figures(statistics.trusted),

@@ -39,7 +39,7 @@ def list_command(state_dir: Path, *, as_json: bool) -> None:
         return
     click.echo(now_text(answer["now"]) or "the crowd is one")
     for line in answer["glitches"]:
-        click.echo(_line(line))
+        click.echo(_line(line) + (", rehearsed on this hub" if line["id"] in answer["rehearsed"] else ""))
     if not answer["glitches"]:
         click.echo("no glitch has been told of in the last two weeks")
 
@@ -56,6 +56,8 @@ def show_command(state_dir: Path, glitch: str, *, as_json: bool) -> None:
         f"its observers differ by {record['began_spread_ms'] / 1000:.1f} s on when it began and by "
         f"{record['lasted_spread_ms'] / 1000:.1f} s on how long it was; {record['disputed']} saw other sides"
     )
+    for rehearsed in sorted({here["rehearsed"] for here in answer["here"] if here["rehearsed"]}):
+        click.echo(f"it came of a rehearsal that was begun on this hub: {rehearsed}")
     for how, count in record["healed"].items():
         click.echo(f"{count} {_HOW.get(how, how)}")
     for seen in record["seen"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from meshnode.cli.inject import inject
 from meshnode.cli.options import CONFIG, JSON, STATE, state_dir_of
 
 
@@ -101,6 +102,9 @@ def glitch_show(config_path: Path | None, state_dir: Path | None, as_json: bool,
     from meshnode.cli.glitch import show_command
 
     show_command(state_dir_of(config_path, state_dir), glitch_id, as_json=as_json)
+
+
+glitch.add_command(inject)
 
 
 @click.group()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from meshnode.cli import inject
 from meshnode.cli.glitch import now_text
 
 _BAR = 21
@@ -90,9 +91,8 @@ def status_text(status: dict[str, Any]) -> str:
 
 
 def _torn(status: dict[str, Any]) -> list[str]:
-    """A line while the crowd is two."""
-    told = now_text(status["glitch"])
-    return [] if told is None else [told]
+    """A line while the crowd is two, and one while that, or anything else, is rehearsed here."""
+    return [line for line in (now_text(status["glitch"]), inject.now_text(status.get("rehearsal"))) if line is not None]
 
 
 def _lost_text(exile: dict[str, Any] | None) -> str:

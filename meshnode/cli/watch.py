@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from meshnode.cli import inject
 from meshnode.cli.glitch import now_text
 
 WIDTH_MAX: Final = 100
@@ -66,6 +67,7 @@ def graph(status: Mapping[str, Any]) -> dict[str, Any]:
         found |= {"lost_why": why["why"], "lost_s": why["lost_s"]}
     picture: dict[str, Any] = {"hubs": list(hubs.values()), "links": list(links.values())}
     picture["torn"] = now_text(status["glitch"])
+    picture["rehearsal"] = inject.now_text(status.get("rehearsal"))
     return {key: status[key] for key in KEYS} | {"in_reach": status["crowd"]["in_reach"]} | picture
 
 
@@ -174,7 +176,7 @@ def _legend(
     counts = {where: sum(hub["where"] == where for hub in hubs.values()) for where in ("neighbor", "beyond", "lost")}
     mesh = f" of mesh {picture['mesh']['name']!r}" if picture["mesh"]["name"] else ""
     lines = [f"{SELF_MARK} this hub {picture['author'][:10]}; {picture['in_reach']} people{mesh} in reach"]
-    lines += [picture["torn"]] if picture["torn"] else []
+    lines += [line for line in (picture["torn"], picture["rehearsal"]) if line]
     sights = [f"{counts['neighbor']} neighbors", f"{BEYOND_MARK} {counts['beyond']} more that they tell of"]
     lines.append(", ".join(sights[: 1 + bool(counts["beyond"])]))
     lines = [line[:width] for line in lines]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
 
 from protocol.errors import TransportError
+from protocol.ids import AuthorId
 from protocol.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX
 from protocol.link.handshake import Established, Handshake
 from protocol.wire.framing import FrameReader, frame
@@ -21,8 +23,10 @@ class Greeted:
     reader: FrameReader
 
 
-async def greet(sock: socket.socket, handshake: Handshake, *, initiator: bool) -> Greeted:
-    """Run the handshake to its end.
+async def greet(
+    sock: socket.socket, handshake: Handshake, *, initiator: bool, blocks: Callable[[AuthorId], bool]
+) -> Greeted:
+    """Run the handshake to its end; with somebody whom a rehearsal ``blocks`` it has none.
 
     Raises:
         RemoteProtocolError: refused (HandshakeError, or a frame length); only handshake bytes were sent.
@@ -37,6 +41,8 @@ async def greet(sock: socket.socket, handshake: Handshake, *, initiator: bool) -
             reader.push(await _receive(sock))
             body = reader.pop()
         progress = handshake.receive(body)
+        if progress.established is not None and blocks(progress.established.peer):
+            await trio.sleep_forever()
         if progress.reply is not None:
             await send_all(sock, frame(progress.reply))
         if progress.established is not None:

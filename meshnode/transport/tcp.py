@@ -39,6 +39,16 @@ def local_host(sock: socket.socket) -> str | None:
     return host.removeprefix("::ffff:")  # IPv4 over a listener of both families
 
 
+def remote_host(sock: socket.socket) -> str:
+    """The host at the other end, as a listener would name it; empty if it has none."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return ""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""  # it is gone already
+
+
 class Tcp:
     """The real network."""
 

@@ -32,6 +32,7 @@ STATUS: dict[str, Any] = {
     "notices": [str],
     "lab": bool,
     "cut": bool,
+    "rehearsal": (dict, type(None)),
     "crowd": {
         "in_reach": int,
         "out_of_reach": [{"author": str, "for_s": NUMBER}],
