@@ -229,6 +229,8 @@ def test_the_doors_of_trust_are_these_and_take_no_measurement() -> None:
         "settle": ["AuthorId"],
         "block": subject_and_switch,
         "mute": subject_and_switch,
+        "share": subject_and_switch,
+        "circle": [],
         "pardon": ["AuthorId", "int", "int"],
         "standing": ["AuthorId", "int"],
         "attention": ["AuthorId", "int"],
