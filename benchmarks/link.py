@@ -29,7 +29,7 @@ from meshnode.transport.link import Link
 from meshnode.transport.tcp import Tcp, tune
 from protocol import Bar, LocalIdentity, Reason
 from protocol.crypto import DhKey
-from protocol.ids import LinkId
+from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Address, FrameReceived, Input, LinkWritable
 from protocol.link.handshake import Handshake
 from protocol.wire.framing import FrameReader
@@ -57,6 +57,10 @@ def _fresh(who: LocalIdentity, static: DhKey, *, initiator: bool) -> Handshake:
     return Handshake(initiator=initiator, mesh=MESH, identity=who, static=static, ephemeral=DhKey(entropy(32)))
 
 
+def _nobody(_peer: AuthorId) -> bool:
+    return False
+
+
 async def _handshakes(count: int) -> float:
     """CPU seconds of one dial, accept and handshake at both ends, the sockets' closing included."""
     statics = DhKey(secret("static ann")), DhKey(secret("static ben"))
@@ -67,7 +71,7 @@ async def _handshakes(count: int) -> float:
     async def answer(sock: socket.socket) -> None:
         nonlocal accepted
         with sock:
-            done.append(await greet(sock, _fresh(BEN, statics[1], initiator=False), initiator=False))
+            done.append(await greet(sock, _fresh(BEN, statics[1], initiator=False), initiator=False, blocks=_nobody))
         accepted.set()
 
     async with trio.open_nursery() as nursery:
@@ -78,7 +82,7 @@ async def _handshakes(count: int) -> float:
         for _ in range(count):
             accepted = trio.Event()
             with await network.dial(address) as sock:
-                done.append(await greet(sock, _fresh(ANN, statics[0], initiator=True), initiator=True))
+                done.append(await greet(sock, _fresh(ANN, statics[0], initiator=True), initiator=True, blocks=_nobody))
                 await accepted.wait()
         spent = time.process_time() - start
         nursery.cancel_scope.cancel()
