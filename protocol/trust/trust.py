@@ -169,7 +169,7 @@ class Trust:
 
     def is_known(self, subject: AuthorId, utc_ms: int) -> bool:
         """Whether it stands above 0 and a walk comes by: strangers' praise alone brings nobody here."""
-        return subject in self._met() and self.standing(subject, utc_ms).value > 0
+        return bool(self.contacts()) and subject in self._met() and self.standing(subject, utc_ms).value > 0
 
     def weights(self, present: Iterable[AuthorId], utc_ms: int) -> dict[AuthorId, float]:
         """What each contributor to a mean weighs, 0..1; a contact 1; who weighs nothing is left out."""
