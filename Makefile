@@ -13,29 +13,29 @@ OURS := meshnode protocol sim
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench lab crash lock clean compiled
+.PHONY: help venv demo test check bench lab crash lock clean .compiled
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: $(READY) ## create .venv with the locked versions (the targets below do it by themselves)
 
-demo: $(READY) compiled ## a crowd on this machine: real recordings, real discovery, a scripted cut, a live view
+demo: $(READY) .compiled ## a crowd on this machine: real recordings, real discovery, a scripted cut, a live view
 	@$(VENV)/bin/meshnode demo
 
-test: $(READY) compiled ## everything that must pass: format, lint, types and all tests, under ten minutes
+test: $(READY) .compiled ## everything that must pass: format, lint, types and all tests, under ten minutes
 	@$(VENV_PYTHON) -m tests.check --full
 
-check: $(READY) compiled ## the fast loop: format, lint, types, unit, property and tidy tests, under a minute
+check: $(READY) .compiled ## the fast loop: format, lint, types, unit, property and tidy tests, under a minute
 	@$(VENV_PYTHON) -m tests.check
 
-bench: $(READY) compiled ## measure ourselves against the limits of this machine
+bench: $(READY) .compiled ## measure ourselves against the limits of this machine
 	@$(VENV_PYTHON) -m benchmarks --json
 
-lab: $(READY) compiled ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
+lab: $(READY) .compiled ## real hubs in network namespaces: cut, shaken, moved and killed, for about an hour
 	@$(VENV_PYTHON) -m tests.lab
 
-crash: $(READY) compiled ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
+crash: $(READY) .compiled ## kill, cut and fill the store for half an hour: nothing acknowledged may be lost
 	@$(VENV_PYTHON) -m tests.crash --kills 500 --power-images 2000 --faults --erasure 1000
 
 lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
@@ -45,7 +45,7 @@ lock: $(READY) ## renew requirements.lock within the bounds of pyproject.toml
 		--custom-compile-command 'make lock' --output-file requirements.lock
 
 # Where Python may not write its cache, every process of ours would compile all of it anew: half of a hub's start.
-compiled: $(READY)
+.compiled: $(READY)
 	@$(VENV_PYTHON) -m compileall -q $(OURS)
 
 clean: ## back to a fresh clone: remove .venv, caches and build output

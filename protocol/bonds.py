@@ -100,6 +100,7 @@ class Bonds:
         self._floor_ms = 0
         self._undated = False
         self._dirty = False
+        self._pardons: dict[tuple[AuthorId, Instant], Instant] = {}
         self._asked: tuple[int, bytes] | None = None
         self._for_others: dict[bytes, None] = {}
         self._unsaved = 0
@@ -137,16 +138,27 @@ class Bonds:
         self._unread = {event.id: event for event in sorted(held, key=lambda event: event.author != self._own)}
         self.todo = self.todo or bool(self._unread)
 
-    def dated(self, utc_offset_ms: int | None, now: Instant) -> None:
+    def dated(self, utc_offset_ms: int | None, now: Instant) -> list[Effect]:
         """The date is known, or not any more. It is taken once in a run and goes on with boot time: a clock that is set
-        makes nobody's words older or newer. Words that were weighed without a date are weighed again."""
+        makes nobody's words older or newer. Words that were weighed without a date are weighed again, and amnesties
+        that were given meanwhile have dates now."""
         if utc_offset_ms is None or self._offset_ms is not None:
-            return
+            return []
         self._offset_ms = utc_offset_ms
         if self._undated:
             self._undated = False
             state, self.trust = self.trust.state(), Trust(self._own, self._config, self._rng.child("walks"))
             self._begin(state, now)
+        pardons, self._pardons = self._pardons, {}
+        return [
+            effect
+            for (subject, since), until in pardons.items()
+            for effect in self.pardon(Pardon(subject, since, until))
+        ]
+
+    def trusts(self, author: AuthorId, now: Instant) -> bool:
+        """Whether ``author`` stands above 0 by the words of those whom this hub's person knows."""
+        return self.trust.is_known(author, self.utc_ms(now))
 
     def utc_ms(self, now: Instant) -> int:
         """The best date there is: without one, that of the newest word of our own. A clock that is far off says the
@@ -321,12 +333,17 @@ class Bonds:
 
     def session_shared(self, subject: AuthorId, now: Instant) -> list[Effect]:
         """An echo session in which ``subject`` and this hub took part has ended."""
+        if any(one == subject and since <= now <= until for (one, since), until in self._pardons.items()):
+            return []  # trust cannot know it: without a date an amnesty has none either
         return self._told(self.trust.session_shared(subject, self.utc_ms(now)))
 
     def pardon(self, pardon: Pardon) -> list[Effect]:
-        """A glitch: nothing said of its subject within this time counts, for or against; without a date there is no
-        time to speak of."""
+        """A glitch: nothing said of its subject within this time counts, for or against. Without a date nobody can tell
+        what was said within it: that waits for one, in this run."""
         if self._offset_ms is None:
+            self._pardons[pardon.subject, pardon.since_us] = pardon.until_us
+            if len(self._pardons) > self._config.subjects_max:
+                del self._pardons[next(iter(self._pardons))]
             return []
         since_ms, until_ms = self.utc_ms(pardon.since_us), self.utc_ms(pardon.until_us)
         return self._told(self.trust.pardon(pardon.subject, since_ms, until_ms))

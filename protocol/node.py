@@ -117,12 +117,13 @@ class Node:
         self._durable = Durable(
             *(mesh.mesh_id, identity, verifier, self._vectors, self._outbox, rng.child("durable")), self.config.durable
         )
-        self._rifts = Rifts(
-            *(self.author, self.config.glitch, self._vectors, self._lookout.roll, self._durable), rng.child("rifts")
-        )
         self._bonds = Bonds(
             *(mesh.mesh_id, identity, self._durable, self._vectors.keys, self._outbox, rng.child("trust")),
             self.config.trust,
+        )
+        self._rifts = Rifts(
+            *(self.author, self.config.glitch, self._vectors, self._lookout.roll, self._durable),
+            *(self._bonds.trusts, rng.child("rifts")),
         )
         self._reception = Reception(
             *(self._outbox, self._vectors, self._liveness, self._hood, self._book, self._durable, self._bonds),
@@ -240,8 +241,7 @@ class Node:
             case UtcObserved(utc_ms, error_ms):
                 known = error_ms is not None and error_ms <= limits.CLOCK_ERROR_MS_MAX
                 self._vectors.utc_offset_ms = offset = utc_ms - now // MS if known else None
-                self._bonds.dated(offset, now)
-                return self._durable.dated(offset, now)
+                return [*self._bonds.dated(offset, now), *self._durable.dated(offset, now)]
             case PayloadLoaded(peer) if peer == self.author:
                 return self._bonds.loaded(input, now)
             case Attest() | MeetPeer() | ShowCard() | ConfirmMeeting() | Regard():

@@ -10,6 +10,7 @@ day; an observation without a date is withdrawn by its author after 14 days or a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +19,7 @@ from protocol.collective.aggregate import aggregate
 from protocol.collective.presence import Presence, Roll
 from protocol.crypto import digest
 from protocol.durable import Durable
-from protocol.effects import Effect, Emit, EventAccepted, GlitchNews, LedgerNews, PayloadErased, PayloadKept
+from protocol.effects import Drop, Effect, Emit, EventAccepted, GlitchNews, LedgerNews, PayloadErased, PayloadKept
 from protocol.errors import CloseCode, ConfigError, DecodeError, Reason
 from protocol.glitch.amnesty import Amnesty
 from protocol.glitch.detector import Detector
@@ -69,7 +70,14 @@ class Rifts:
     """:meth:`take_pardons` says what soft evidence is void, to whoever composes trust."""
 
     def __init__(
-        self, author: AuthorId, config: GlitchConfig, vectors: Vectors, roll: Roll, durable: Durable, rng: Rng
+        self,
+        author: AuthorId,
+        config: GlitchConfig,
+        vectors: Vectors,
+        roll: Roll,
+        durable: Durable,
+        trusts: Callable[[AuthorId, Instant], bool],
+        rng: Rng,
     ) -> None:
         self._author = author
         self._config = config
@@ -77,13 +85,13 @@ class Rifts:
         self._roll = roll
         self._durable = durable
         self._rng = rng
-        self._detector = Detector(config, author)
+        self._detector = Detector(config, trusts)
         self._amnesty = Amnesty(config)
         self._timeline = Timeline(config.held_max)
         self._dissonance = Dissonance()
         self._signs: dict[AuthorId, Instant] = {}
         self._boots: dict[AuthorId, int] = {}
-        self._pardoned = 0
+        self._pardoned: tuple[AuthorId, ...] = ()
         self._past: deque[Split] = deque(maxlen=PAST_MAX)
         self._due: list[_Due] = []
         self._written: deque[tuple[Instant, EventId | None]] = deque(maxlen=config.daily_max)
@@ -105,10 +113,10 @@ class Rifts:
     def start(self, secret: bytes) -> None:
         """The first call of a run, after the ledger's."""
         self._secret = secret
-        held = [event for event, _ in self._durable.ledger.of_kind(GLITCH)]
-        self._restored = [event for event in held if event.hlc]
-        for event in held:
-            if event.author == self._author and not event.hlc:
+        held = self._durable.ledger.of_kind(GLITCH)
+        self._restored = [event for event, _ in held if event.hlc]
+        for event, payload in held:
+            if event.author == self._author and not event.hlc and payload != "erased":
                 self._ours[event.id] = -KEEP_US  # nobody knows how long ago that was
 
     def link_up(self, peer: AuthorId, now: Instant, *, initiator: bool) -> None:
@@ -147,12 +155,12 @@ class Rifts:
             self._signs = {gone.author: self._signs[gone.author] for gone in out if gone.author in self._signs}
         self._hear(self._detector.look(presence.inside, out, now), now, effects)
         split = self._detector.open
-        if split is not None and split.grounded and self._pardoned != split.number:
-            self._pardoned = split.number
+        if split is not None and split.grounded and self._pardoned != split.theirs:
+            self._pardoned = split.theirs
             self._pardons.extend(self._amnesty.begin(split.theirs, split.began, now))
         if now <= self._compared_until or split is not None:
             self._compare(split, now)
-        self._learn(now)
+        self._learn(now, effects)
         self._write(now, effects)
         return effects
 
@@ -178,8 +186,8 @@ class Rifts:
 
     def _close(self, split: Split, now: Instant) -> None:
         assert split.ended is not None
-        if self._pardoned == split.number:
-            self._pardons.extend(self._amnesty.settle(split.theirs, split.began, split.ended, now))
+        self._pardoned = ()
+        self._pardons.extend(self._amnesty.end(split.ended, now))
         self._past.append(split)
         self._compared_until = now + COMPARED_US
         if split.how is not None and split.kind is Kind.SPLIT and len(self._due) < WAITING_MAX:
@@ -194,22 +202,22 @@ class Rifts:
 
     # --- what lasts -------------------------------------------------------------------------------------------------
 
-    def _learn(self, now: Instant) -> None:
+    def _learn(self, now: Instant, effects: list[Effect]) -> None:
         """Take what the ledger has of others' observations and ours."""
         if self._restored and self._vectors.utc_offset_ms is not None:
             restored, self._restored = self._restored, []  # the ledger knows now what of it has expired
             for event in restored:
-                self._take(event, now)
+                self._take(event, now, effects)
         if self._observed:
             observed, self._observed = self._observed, []
             for news in observed:
                 if isinstance(news, PayloadErased):
                     self._timeline.forget(news.event.id)
                 else:
-                    self._take(news.event, now)
+                    self._take(news.event, now, effects)
         self._timeline.forget_before(now - KEEP_US)
 
-    def _take(self, event: EventRecord, now: Instant) -> None:
+    def _take(self, event: EventRecord, now: Instant, effects: list[Effect]) -> None:
         content = self._durable.ledger.content_of(event.id)
         if content is None or event.audience != FOR_MESH:
             return
@@ -220,7 +228,9 @@ class Rifts:
         if event.author == self._author and not event.hlc:
             self._ours[event.id] = now
         dated = 0 < seen.began_ms <= hlc_utc_ms(event.hlc)
-        self._timeline.add(Seen(event.id, event.author, seen if dated else replace(seen, began_ms=0)), now)
+        taken = Seen(event.id, event.author, seen if dated else replace(seen, began_ms=0))
+        if self._timeline.add(taken, now) is not None:
+            effects.append(Drop(None, Reason.AUTHOR_LIMIT, "observations"))
 
     def _write(self, now: Instant, effects: list[Effect]) -> None:
         due = [one for one in self._due if one.at <= now]

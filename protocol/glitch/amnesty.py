@@ -4,7 +4,8 @@ Source: design decision 21; nobody publishes rules for this. Whoever can start g
 amnesty voids praise as well as blame, never a proof, needs evidence that the subject could not make alone
 (detector.py), and there is only so much of it for one subject in a day.
 Invariants: the windows of a subject that began within a day add up to at most ``amnesty_us_max`` and are at most
-``amnesties_max``; a window is never made shorter by another; at most ``AUTHORS_MAX`` subjects are remembered.
+``amnesties_max``; a window is never made shorter by another; every window that was opened without an end is given one
+when its subject is back or the glitch is over; at most ``AUTHORS_MAX`` subjects are remembered.
 """
 
 from __future__ import annotations
@@ -23,17 +24,32 @@ class Amnesty:
     def __init__(self, config: GlitchConfig) -> None:
         self._config = config
         self._windows: dict[AuthorId, dict[Instant, Instant]] = {}
+        self._open: dict[AuthorId, Instant] = {}
         self.refused = 0
 
-    def begin(self, subjects: Iterable[AuthorId], began: Instant, now: Instant) -> list[Pardon]:
-        """A glitch has begun and nobody knows how long it will last: as long as the budget goes."""
+    def begin(self, severed: Iterable[AuthorId], began: Instant, now: Instant) -> list[Pardon]:
+        """These are severed now, and nobody knows for how long: each gets a window as long as its budget goes. Who has
+        one keeps it, whatever is now known of the beginning; who is severed no more has had its own."""
+        listed = dict.fromkeys(severed)
+        given = self._shut([subject for subject in self._open if subject not in listed], now, now)
         since = began - self._config.slack_us
-        return self._give(subjects, since, since + self._config.amnesty_us_max, now)
+        new = [subject for subject in listed if subject not in self._open]
+        opened = self._give(new, since, since + self._config.amnesty_us_max, now)
+        self._open.update((pardon.subject, since) for pardon in opened)
+        return given + opened
+
+    def end(self, ended: Instant, now: Instant) -> list[Pardon]:
+        """The glitch is over: every open window is corrected to what it was."""
+        return self._shut(list(self._open), ended, now)
 
     def settle(self, subjects: Iterable[AuthorId], began: Instant, ended: Instant, now: Instant) -> list[Pardon]:
-        """It is over: the window is corrected to what it was."""
+        """Windows of something that is over already."""
         slack = self._config.slack_us
         return self._give(subjects, began - slack, ended + slack, now)
+
+    def _shut(self, subjects: Iterable[AuthorId], ended: Instant, now: Instant) -> list[Pardon]:
+        until = ended + self._config.slack_us
+        return [pardon for one in subjects for pardon in self._give([one], self._open.pop(one), until, now)]
 
     def _give(self, subjects: Iterable[AuthorId], since: Instant, until: Instant, now: Instant) -> list[Pardon]:
         given = []

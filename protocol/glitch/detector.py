@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -58,13 +58,14 @@ class _Link:
 
 
 class Detector:
-    """``look`` is called about once a second; the rest is told as it happens."""
+    """``look`` is called about once a second; the rest is told as it happens. ``trusts`` says of whom a link counts
+    however young it is."""
 
-    def __init__(self, config: GlitchConfig, own: AuthorId) -> None:
+    def __init__(self, config: GlitchConfig, trusts: Callable[[AuthorId, Instant], bool]) -> None:
         self._config = config
-        self._own = own
+        self._trusts = trusts
         self._links: dict[AuthorId, _Link] = {}
-        self._parted: dict[AuthorId, None] = {}
+        self._parted: dict[AuthorId, Instant] = {}
         self._missing: dict[AuthorId, _Missing] = {}
         self._back: dict[AuthorId, Instant] = {}
         self._broken: deque[_Broken] = deque(maxlen=NOTES_MAX)
@@ -79,7 +80,7 @@ class Detector:
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def link_up(self, peer: AuthorId, now: Instant, *, chosen: bool) -> None:
-        """A link is there; ``chosen``: this hub has dialled it, or has reasons to trust its peer."""
+        """A link is there; ``chosen``: this hub has dialled it."""
         self._links[peer] = _Link(chosen, now)
         self._parted.pop(peer, None)
         if self.open is not None and peer in self.open.theirs and self._first_link is None:
@@ -91,9 +92,9 @@ class Detector:
         if link is None:
             return
         if ended is not Ended.WORD:
-            self._broken.append(_Broken(peer, now, ended, self._counts(link, now)))
+            self._broken.append(_Broken(peer, now, ended, self._counts(peer, link, now)))
         if ended is not Ended.SILENT:
-            self._parted[peer] = None
+            self._parted[peer] = now
 
     def announced(self, peer: AuthorId, view: Sequence[AuthorId], now: Instant) -> None:
         """A neighbor says whom it is linked with."""
@@ -101,7 +102,7 @@ class Detector:
         if link is not None:
             told = dict.fromkeys(view)
             lost = tuple(author for author in link.view if author not in told)
-            if lost and self._counts(link, now):
+            if lost and self._counts(peer, link, now):
                 self._shrunk.append(_Shrunk(peer, now, lost))
             link.view = told
 
@@ -124,15 +125,22 @@ class Detector:
         told = [] if self._looked_at is None else self._late(now - self._looked_at - self._config.look_us, now)
         self._looked_at = now
         before, self._missing = self._missing, {}
+        self._remember_parted(here, out, now)
         for gone in out:
             if gone.author not in self._parted:
                 known = before.get(gone.author)
                 self._missing[gone.author] = _Missing(gone.sign_at, now if known is None else known.found_at)
-        for author in [author for author in self._parted if author in here and author not in self._links]:
-            del self._parted[author]
         if self.open is not None:
             return told + self._follow(self.open, here, now)
         return told + self._seek(here, now) if self._missing else told
+
+    def _remember_parted(self, here: dict[AuthorId, None], out: Sequence[Gone], now: Instant) -> None:
+        """Those who are out of reach; and those whose last vectors are still fresh, but not who is heard after that."""
+        parted, since = self._parted, now - self._config.window_us
+        if parted:
+            near = {author: at for author, at in parted.items() if author in here and at >= since}
+            far = ((gone.author, parted.get(gone.author)) for gone in out)
+            self._parted = near | {author: at for author, at in far if at is not None}
 
     def _late(self, late_us: Duration, now: Instant) -> list[GlitchEffect]:
         """Nobody has told us that we lagged, but we look later than we should."""
@@ -189,8 +197,9 @@ class Detector:
 
     # --- how sure ---------------------------------------------------------------------------------------------------
 
-    def _counts(self, link: _Link, now: Instant) -> bool:
-        return link.chosen or now - link.up_at >= self._config.old_link_us
+    def _counts(self, peer: AuthorId, link: _Link, now: Instant) -> bool:
+        """Design decision 21: chosen by us, old, or of somebody whom we trust."""
+        return link.chosen or now - link.up_at >= self._config.old_link_us or self._trusts(peer, now)
 
     def _weighed(self, split: Split) -> Split:
         """With its confidence, and whether it is evidence enough for an amnesty."""
@@ -207,7 +216,8 @@ class Detector:
             if since <= shrunk.at <= until and sum(author in theirs for author in shrunk.lost) >= 2
         }
         counted = sum(silent.values())
-        left = sum(1 for peer, link in self._links.items() if peer not in theirs and self._counts(link, split.noticed))
+        whole = ((peer, link) for peer, link in self._links.items() if peer not in theirs)
+        left = sum(self._counts(peer, link, split.noticed) for peer, link in whole)
         grounded = (
             (counted >= config.links_min and counted >= left)
             or len(observers) >= config.observers_min

@@ -5,7 +5,8 @@ observation belongs to a record if it is *alike* one that does: their sides agre
 half (Jaccard), and they overlap in time; without two dates, if one names the other. A record is what hangs together by
 that; it keeps what its observers disagree on.
 Invariants: records follow from the set of observations alone, not from the order in which they came; at most
-``held_max`` observations, the latest by (date, id); the id of a record is the hash of the ids of its observations.
+``OF_ONE_MAX`` observations of one author and ``held_max`` of all, whose most talkative author gives way first, each
+time with its oldest by (date, id); the id of a record is the hash of the ids of its observations.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from protocol.wire.observations import Observation
 
 SLACK_MS: Final = 5_000
 """Two hubs that were cut off together may notice as far apart, and their dates be wrong by a second each."""
+OF_ONE_MAX: Final = 24
+"""Observations of one author: as many as a hub writes on the worst day (``daily_max``). Without it one author could
+crowd out what everybody else has seen."""
 MEMBERS_MAX: Final = 64
 """Observations shown of one record; beyond it more of them say nothing new."""
 
@@ -59,6 +63,7 @@ class Timeline:
         self._held_max = held_max
         self._held: dict[EventId, Seen] = {}
         self._learnt: dict[EventId, Instant] = {}
+        self._of: dict[AuthorId, dict[EventId, None]] = {}
         self._alike: dict[EventId, dict[EventId, None]] = {}
 
     def __len__(self) -> int:
@@ -67,10 +72,10 @@ class Timeline:
     def __contains__(self, event: object) -> bool:
         return event in self._held
 
-    def add(self, seen: Seen, now: Instant) -> None:
-        """An observation whose event is verified and on the disk."""
+    def add(self, seen: Seen, now: Instant) -> Seen | None:
+        """An observation whose event is verified and on the disk; says what gave way to it, which may be itself."""
         if seen.event in self._held:
-            return
+            return None
         self._alike[seen.event] = {}
         for event, other in self._held.items():
             if _is_one(seen, other):
@@ -78,14 +83,27 @@ class Timeline:
                 self._alike[event][seen.event] = None
         self._held[seen.event] = seen
         self._learnt[seen.event] = now
+        self._of.setdefault(seen.author, {})[seen.event] = None
+        if len(self._of[seen.author]) > OF_ONE_MAX:
+            return self._displace(seen.author)
         if len(self._held) > self._held_max:
-            self.forget(min(self._held.values(), key=lambda one: (one.what.began_ms, one.event)).event)
+            return self._displace(max(self._of, key=lambda author: (len(self._of[author]), author)))
+        return None
+
+    def _displace(self, author: AuthorId) -> Seen:
+        oldest = min((self._held[event] for event in self._of[author]), key=lambda one: (one.what.began_ms, one.event))
+        self.forget(oldest.event)
+        return oldest
 
     def forget(self, event: EventId) -> None:
         """It was withdrawn, has expired, or there is no room."""
-        if self._held.pop(event, None) is None:
+        seen = self._held.pop(event, None)
+        if seen is None:
             return
         del self._learnt[event]
+        del self._of[seen.author][event]
+        if not self._of[seen.author]:
+            del self._of[seen.author]
         for other in self._alike.pop(event):
             del self._alike[other][event]
 
@@ -95,11 +113,11 @@ class Timeline:
             self.forget(event)
 
     def like(self, mine: tuple[bytes, ...], theirs: tuple[bytes, ...], since: Instant) -> tuple[list[Seen], list[Seen]]:
-        """Observations learnt from ``since`` on with these sides: of this side, and of the other one."""
+        """What was seen of these sides, learnt from ``since`` on: by this one, and by the other; one of each author."""
         recent = [self._held[event] for event, at in self._learnt.items() if at >= since]
-        same = [one for one in recent if _agree(one.what.mine, mine) and _agree(one.what.theirs, theirs)]
-        other = [one for one in recent if _agree(one.what.mine, theirs) and _agree(one.what.theirs, mine)]
-        return same, other
+        same = {one.author: one for one in recent if _agree(one.what.mine, mine) and _agree(one.what.theirs, theirs)}
+        other = {one.author: one for one in recent if _agree(one.what.mine, theirs) and _agree(one.what.theirs, mine)}
+        return list(same.values()), list(other.values())
 
     def records(self) -> tuple[Record, ...]:
         """All records, the latest last."""

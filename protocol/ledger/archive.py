@@ -18,7 +18,7 @@ from protocol.ledger.chain import Chain, Entry, Place
 from protocol.ledger.quotas import Quotas
 from protocol.ledger.values import Frontier, Head, LedgerEffect
 from protocol.wire.contents import Base, decode_base, decode_withdrawal
-from protocol.wire.events import BASES, CONTROL, FOR_MESH, WITHDRAWAL, EventRecord, Payload, StoredEvent
+from protocol.wire.events import BASES, CONTROL, FOR_MESH, GLITCH_S, WITHDRAWAL, EventRecord, Payload, StoredEvent
 
 RETRY_US: Final = 5 * SECOND
 """After the disk has refused: so long nothing new is taken, and then one batch tries again."""
@@ -63,6 +63,8 @@ class Archive:
         self._withdrawn: dict[AuthorId, dict[EventId, None]] = {}
         self._indexed: dict[EventId, Payload] = {}
         self._expiring: dict[EventId, int] = {}
+        self._kept_until: dict[EventId, Instant] = {}
+        self._outlived: dict[EventId, None] = {}
         self._frontier: dict[AuthorId, tuple[Head, ...]] = {}
         self._dirty: dict[AuthorId, None] = {}
         self._tickets: dict[int, Batch] = {}
@@ -91,10 +93,13 @@ class Archive:
         return tuple(head for author in sorted(self._frontier) for head in self._frontier[author])
 
     def is_gone(self, entry: Entry) -> bool:
-        """Whether the payload was withdrawn or has expired. What cannot be judged without a date is not gone."""
+        """Whether the payload was withdrawn or has expired. What cannot be judged without a date is not gone, unless it
+        has been here for as long as it may."""
         event = entry.event
         if event.kind in CONTROL:
             return False
+        if event.id in self._outlived:
+            return True
         ends_s = event.ends_s
         late = ends_s != 0 and self.utc_s is not None and ends_s <= self.utc_s
         return late or event.id in self._withdrawn.get(event.author, {})
@@ -186,6 +191,8 @@ class Archive:
             return False
         entry.held = True
         self.quotas.hold(event.author, event.payload_size, now)
+        if event.tells_who_was_where:
+            self._kept_until[event.id] = now + GLITCH_S * SECOND
         if event.indexed:
             self._indexed[event.id] = payload
         if event.kind == WITHDRAWAL:
@@ -216,6 +223,10 @@ class Archive:
             self._indexed[event.id] = payload
             if event.kind == WITHDRAWAL:
                 self._withdraw(chain, payload, now)
+        if event.tells_who_was_where and event.author != self._own and not event.hlc:
+            self._outlive(event.id, now)  # nobody can say how long it has been here
+        elif event.tells_who_was_where and held:
+            self._kept_until[event.id] = now + GLITCH_S * SECOND
         if self.wants(chain.entries[event.id]):
             self.want.append(event)
 
@@ -229,12 +240,20 @@ class Archive:
     # --- erasing --------------------------------------------------------------------------------------------------
 
     def expire(self, now: Instant) -> None:
-        """Erase what has expired; without a date nothing has."""
+        """Erase what has expired; without a date only what has been here for as long as it may."""
+        for name in [name for name, at in self._kept_until.items() if at <= now]:
+            self._outlive(name, now)
         utc_s = self.utc_s
         if utc_s is not None:
             for name in [name for name, at in self._expiring.items() if at <= utc_s]:
                 del self._expiring[name]
                 self._erase(name, now)
+
+    def _outlive(self, name: EventId, now: Instant) -> None:
+        """It goes, and does not come back from a neighbor that has had it for a shorter time."""
+        self._kept_until.pop(name, None)
+        self._outlived[name] = None
+        self._erase(name, now)
 
     def _withdraw(self, chain: Chain, payload: Payload, now: Instant) -> None:
         for name in withdrawn_by(payload):
@@ -249,6 +268,7 @@ class Archive:
             return
         entry.held = False
         self._indexed.pop(name, None)
+        self._kept_until.pop(name, None)
         self.quotas.hold(entry.event.author, -entry.event.payload_size, now)
         if name in self.batch.added:
             self.batch.added[name] = stored_event(entry.event, None)
@@ -274,6 +294,8 @@ class Archive:
             if entry.held:
                 self.quotas.hold(event.author, -event.payload_size, now)
             self._expiring.pop(event.id, None)
+            self._kept_until.pop(event.id, None)
+            self._outlived.pop(event.id, None)
             self._indexed.pop(event.id, None)
             self.unwant.append(event.id)
             self.batch.added.pop(event.id, None)

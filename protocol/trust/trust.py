@@ -176,6 +176,10 @@ class Trust:
             return Attention.LOW
         return Attention.KNOWN if value > 0 and subject in self._met() else Attention.NEUTRAL
 
+    def is_known(self, subject: AuthorId, utc_ms: int) -> bool:
+        """Whether it stands above 0 and a walk comes by: strangers' praise alone brings nobody here."""
+        return bool(self.contacts()) and subject in self._met() and self.standing(subject, utc_ms).value > 0
+
     def weights(self, present: Iterable[AuthorId], utc_ms: int) -> dict[AuthorId, float]:
         """What each contributor to a mean weighs, 0..1; a contact 1; who weighs nothing is left out."""
         if not self.contacts():

@@ -78,6 +78,11 @@ class EventRecord:
         return self.kind in CONTROL or (self.kind == GLITCH and self.payload_size <= limits.GOSSIP_BYTES_MAX)
 
     @property
+    def tells_who_was_where(self) -> bool:
+        """Whether no hub keeps its payload for longer than ``GLITCH_S``, whatever date it bears or lacks."""
+        return self.kind == GLITCH
+
+    @property
     def ends_s(self) -> int:
         """UTC seconds from which its payload is to be erased, 0 never."""
         if self.kind != GLITCH or not self.hlc:

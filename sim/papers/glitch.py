@@ -27,6 +27,7 @@ from protocol.rng import Rng
 from sim.faults import Crash, CrashMany, Cut, Fault, Starve, Worsen, schedule
 from sim.host import Host
 from sim.papers import Cell, Found, Plan, Row
+from sim.papers.state_plane import Untraced
 from sim.paths import Quality
 from sim.world import World, WorldConfig
 
@@ -173,6 +174,7 @@ class _Play:
         self.weather = weather = draw(job.seed, quick=job.quick)
         self.out = Outcome(job.seed, kinds=dict(weather.kinds))
         self.world = world = World(job.seed, WorldConfig(dated=weather.dated, quality=weather.quality))
+        world.trace = Untraced()
         for index in range(weather.hubs):
             world.add(at=index * 200 * MS)
         world.observers.append(self._news)

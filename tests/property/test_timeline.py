@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from dataclasses import replace
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.crypto import digest
 from protocol.errors import DecodeError
-from protocol.glitch.timeline import Seen, Timeline
+from protocol.glitch.timeline import OF_ONE_MAX, Seen, Timeline
 from protocol.ids import AuthorId, EventId
 from protocol.rng import Rng
 from protocol.wire.observations import Observation, decode_observation, encode_observation, tags
@@ -95,3 +97,51 @@ def test_garbage_is_refused_and_nothing_worse(content: bytes) -> None:
     except DecodeError:
         return
     assert encode_observation(decode_observation(content)) == content
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_nobody_crowds_out_what_others_saw(seed: int) -> None:
+    timeline = Timeline(4 * OF_ONE_MAX)
+    honest = drawn(seed)[0]
+    loud = [
+        Seen(EventId(digest(bytes([number]))), HUBS[1 + number % 15], replace(honest.what, began_ms=9_000_000))
+        for number in range(8 * OF_ONE_MAX)
+    ]
+    timeline.add(honest, 0)
+    Rng(seed).shuffle(loud)
+    gone = [one for one in (timeline.add(one, 0) for one in loud) if one is not None]
+    assert honest.event in timeline
+    assert len(timeline) == 4 * OF_ONE_MAX
+    assert len(gone) == 4 * OF_ONE_MAX + 1
+    assert not any(one.event in timeline for one in gone)
+
+
+@given(SEEDS)
+def test_what_gives_way_does_not_depend_on_the_order_either(seed: int) -> None:
+    seen = [one for number in range(3) for one in drawn(seed + number)]
+    seen = [replace(one, event=EventId(digest(bytes([number])))) for number, one in enumerate(seen)]
+    one, other = Timeline(8), Timeline(8)
+    for each in seen:
+        one.add(each, 0)
+    Rng(seed).shuffle(seen)
+    for each in seen:
+        other.add(each, 0)
+    assert one.records() == other.records()
+
+
+def test_one_author_has_a_small_share_however_much_room_there_is() -> None:
+    timeline = Timeline(512)
+    seen = next(one for seed in range(99) for one in drawn(seed))
+    for number in range(3 * OF_ONE_MAX):
+        timeline.add(replace(seen, event=EventId(digest(b"more" + bytes([number])))), 0)
+    assert len(timeline) == OF_ONE_MAX
+
+
+def test_one_voice_is_one_voice_however_often_it_speaks() -> None:
+    timeline = Timeline(64)
+    seen = next(one for seed in range(99) for one in drawn(seed))
+    for number in range(9):
+        timeline.add(replace(seen, event=EventId(digest(b"again" + bytes([number])))), 0)
+    same, _ = timeline.like(seen.what.mine, seen.what.theirs, 0)
+    assert len(same) == 1

@@ -116,6 +116,6 @@ NOT_TESTABLE: Final[dict[str, str]] = {
     "R86": "needs a restart from a backup",
     "R110": "an observation is for people and the hub's own timeline; on links it is an event like any other",
     "R111": "records are derived and never travel; the examples in timelines.json say what must come out",
-    "R112": "a hub that knows no date keeps it, and whether a hub knows the date does not show on a link",
+    "R112": "it takes 14 days or a restart, and whether a hub knows the date does not show on a link",
     "R74": "how long a hub bears with a silent link is its own affair within R30; what it was told does not show",
 }

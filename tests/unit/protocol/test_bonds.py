@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.clock import SECOND
+from protocol.clock import MINUTE, MS, SECOND
 from protocol.crypto import digest
 from protocol.effects import (
     Effect,
@@ -18,8 +18,19 @@ from protocol.effects import (
     WriteRefused,
 )
 from protocol.errors import Reason
+from protocol.glitch.values import Pardon
 from protocol.ids import AuthorId, EventId
-from protocol.inputs import Attest, ConfirmMeeting, MeetPeer, Regard, ShowCard, Started, Stored, WriteEvent
+from protocol.inputs import (
+    Attest,
+    ConfirmMeeting,
+    MeetPeer,
+    Regard,
+    ShowCard,
+    Started,
+    Stored,
+    UtcObserved,
+    WriteEvent,
+)
 from protocol.limits import CIRCLE_MAX
 from protocol.node import Node
 from protocol.rng import Rng
@@ -204,6 +215,30 @@ def test_a_shared_session_counts() -> None:
     two = Two()
     two.left.session_shared(two.author("right"), two.now)
     assert two.value("left", "right") > 0
+
+
+def test_without_a_date_no_session_in_a_glitch_counts_and_its_amnesty_is_dated_when_the_hub_is() -> None:
+    hub = Hub()
+    bonds, since, until = hub.node._bonds, hub.now - SECOND, hub.now + MINUTE
+    assert bonds.pardon(Pardon(ANN.author, since, until + MINUTE)) == []
+    assert bonds.pardon(Pardon(ANN.author, since, until)) == []
+    hub.node.session_shared(ANN.author, until)
+    assert hub.node.standing(ANN.author, until) == 0
+    hub.node.session_shared(ANN.author, until + 1)
+    assert hub.node.standing(ANN.author, until) > 0
+    utc_ms = 1_750_000_000_000
+    hub.act(UtcObserved(utc_ms, 10))
+    offset_ms = utc_ms - hub.now // MS
+    assert bonds.trust.state().amnesties == ((ANN.author, since // MS + offset_ms, until // MS + offset_ms),)
+    assert hub.node.standing(ANN.author, hub.now) > 0
+
+
+def test_praise_of_a_stranger_alone_makes_no_link_evidence_of_a_glitch() -> None:
+    two = Two()
+    two.attest("left", "right")
+    assert two.left._bonds.trusts(two.author("right"), two.now)
+    assert two.value("right", "left") > 0
+    assert not two.right._bonds.trusts(two.author("left"), two.now)
 
 
 def written(seq: int, prev: EventId | None, heads: tuple[EventId, ...], incarnation: int, text: str) -> EventMessage:

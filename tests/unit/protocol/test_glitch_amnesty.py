@@ -18,7 +18,7 @@ def test_an_amnesty_begins_before_the_glitch_and_is_corrected_when_it_ends() -> 
     amnesty = Amnesty(CONFIG)
     (first,) = amnesty.begin([BEN], NOW, NOW + 5 * SECOND)
     assert first == Pardon(BEN, NOW - SLACK, NOW - SLACK + CONFIG.amnesty_us_max)
-    (second,) = amnesty.settle([BEN], NOW, NOW + MINUTE, NOW + MINUTE + SECOND)
+    (second,) = amnesty.end(NOW + MINUTE, NOW + MINUTE + SECOND)
     assert second == Pardon(BEN, NOW - SLACK, NOW + MINUTE + SLACK)
     assert amnesty.spent(NOW + MINUTE) == ((BEN, 1, MINUTE + 2 * SLACK),)
 
@@ -66,3 +66,19 @@ def test_only_so_many_subjects_are_remembered() -> None:
             [AuthorId(number.to_bytes(32, "big"))], NOW + number, NOW + number + SECOND, NOW + number + SECOND
         )
     assert len(amnesty.spent(NOW + MINUTE)) == AUTHORS_MAX
+
+
+def test_who_is_back_before_the_others_is_forgiven_no_longer() -> None:
+    amnesty = Amnesty(CONFIG)
+    amnesty.begin([CYD, BEN], NOW, NOW)
+    (back,) = amnesty.begin([BEN], NOW, NOW + MINUTE)
+    assert back == Pardon(CYD, NOW - SLACK, NOW + MINUTE + SLACK)
+
+
+def test_a_beginning_that_is_known_better_later_leaves_no_window_open() -> None:
+    amnesty = Amnesty(CONFIG)
+    amnesty.begin([CYD], NOW, NOW)
+    assert amnesty.begin([CYD], NOW + 2 * SECOND, NOW + 3 * SECOND) == []
+    (given,) = amnesty.end(NOW + MINUTE, NOW + MINUTE)
+    assert given == Pardon(CYD, NOW - SLACK, NOW + MINUTE + SLACK)
+    assert amnesty.spent(NOW + MINUTE)[0][1:] == (1, MINUTE + 2 * SLACK)

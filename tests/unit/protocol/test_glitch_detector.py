@@ -19,7 +19,8 @@ class Crowd:
     """A detector among ``count`` hubs that it is linked with, whom it looks at once a second."""
 
     def __init__(self, count: int = 12, *, chosen: bool = True) -> None:
-        self.detector = Detector(CONFIG, ME)
+        self.friends: list[AuthorId] = []
+        self.detector = Detector(CONFIG, lambda peer, now: peer in self.friends)
         self.here = HUBS[:count]
         self.signs: dict[AuthorId, Instant] = {}
         self.now: Instant = START
@@ -99,9 +100,30 @@ def test_five_whose_machines_say_that_they_stopped_have_only_left(ended: Ended) 
     assert crowd.run(60) == []
 
 
+@pytest.mark.parametrize("ended", [Ended.WORD, Ended.BROKEN])
+def test_whoever_has_said_that_it_stops_has_left_though_what_it_last_said_is_still_fresh(ended: Ended) -> None:
+    crowd = Crowd()
+    for peer in HUBS[7:12]:
+        crowd.signs[peer] = crowd.now
+        crowd.detector.link_down(peer, ended, crowd.now)
+    crowd.run(3)
+    crowd.here = HUBS[:7]
+    assert crowd.run(60) == []
+
+
+def test_whoever_has_only_let_go_of_a_link_is_severed_with_the_others_later() -> None:
+    crowd = Crowd()
+    for peer in HUBS[7:12]:
+        crowd.detector.link_down(peer, Ended.WORD, crowd.now)
+    crowd.run(30)
+    crowd.lose(HUBS[7:12])
+    (said,) = crowd.run(3)
+    assert isinstance(said, Opened)
+
+
 def test_ten_of_a_thousand_who_go_home_together_are_no_crowd() -> None:
     many = [AuthorId(number.to_bytes(32, "big")) for number in range(1, 1_001)]
-    detector = Detector(CONFIG, many[0])
+    detector = Detector(CONFIG, lambda peer, now: False)
     out = [Gone(hub, START) for hub in many[:10]]
     for second in range(30):
         assert detector.look(many[10:], out, START + second * SECOND) == []
@@ -199,6 +221,14 @@ def test_links_that_strangers_made_are_no_ground_for_an_amnesty() -> None:
     assert not strangers.open.grounded
 
 
+def test_young_links_of_those_whom_we_trust_are_ground_for_an_amnesty_whoever_made_them() -> None:
+    crowd = Crowd(chosen=False)
+    crowd.friends = HUBS[5:12]
+    crowd.lose(HUBS[5:12])
+    crowd.run(3)
+    assert crowd.open.grounded
+
+
 def test_old_links_are_ground_for_an_amnesty_whoever_made_them() -> None:
     crowd = Crowd(chosen=False)
     crowd.now += CONFIG.old_link_us
@@ -261,3 +291,13 @@ def test_a_cut_of_days_is_told_when_it_ends() -> None:
     crowd.here = HUBS[:12]
     (said,) = [one for one in crowd.run(1) if isinstance(one, Closed)]
     assert said.split.theirs == tuple(sorted(HUBS[7:12], key=lambda hub: -HUBS.index(hub)))
+
+
+def test_strangers_who_come_and_go_leave_nothing_behind() -> None:
+    crowd = Crowd()
+    for number in range(1, 500):
+        stranger = AuthorId(number.to_bytes(32, "big"))
+        crowd.detector.link_up(stranger, crowd.now, chosen=False)
+        crowd.detector.link_down(stranger, Ended.BROKEN, crowd.now)
+    crowd.run(1)
+    assert not crowd.detector._parted

@@ -8,6 +8,8 @@ from protocol.clock import SECOND
 from protocol.effects import PayloadErased
 from protocol.errors import Reason
 from protocol.wire.events import (
+    GLITCH,
+    GLITCH_S,
     STOLEN,
     WantEvents,
 )
@@ -89,6 +91,37 @@ def test_without_a_date_what_may_have_expired_is_neither_shown_nor_erased() -> N
 
 
 # --- bases --------------------------------------------------------------------------------------------------------
+
+
+def test_what_says_who_was_where_goes_two_weeks_after_it_came_though_nobody_knows_the_date() -> None:
+    bob = reader()
+    ada = Author(ADA)
+    undated, dated = ada.event(GLITCH, b"seen"), ada.event(GLITCH, b"seen again", hlc=DAY * 1_000 << 16)
+    for event in (undated, dated):
+        bob.hears(CYD.author, ada.message(event))
+    bob.pass_time(GLITCH_S * SECOND - SECOND)
+    assert bob.held(ADA.author) == [undated.id, dated.id]
+    bob.pass_time((GLITCH_S + 61) * SECOND)
+    assert [bob.disk.events[event.id].payload for event in (undated, dated)] == [None, None]
+    assert bob.of(PayloadErased) == [PayloadErased(undated), PayloadErased(dated)]
+    assert bob.ledger.wanted_payloads() == []
+    bob.hears(CYD.author, ada.message(undated))
+    assert bob.disk.events[undated.id].payload is None
+
+
+def test_what_says_who_was_where_without_a_date_does_not_outlast_a_start_and_is_not_fetched_again() -> None:
+    bob = reader()
+    ada = Author(ADA)
+    undated, dated = ada.event(GLITCH, b"seen"), ada.event(GLITCH, b"seen again", hlc=DAY * 1_000 << 16)
+    for event in (undated, dated):
+        bob.hears(CYD.author, ada.message(event))
+    again = Hub(BOB, disk=bob.disk, boot=2, known=bob.known)
+    assert again.held(ADA.author) == [dated.id]
+    assert again.disk.events[undated.id].payload is None
+    again.do(again.ledger.link_up(CYD.author, 0))
+    again.hears(CYD.author, ada.message(undated))
+    assert again.ledger.wanted_payloads() == []
+    assert again.disk.events[undated.id].payload is None
 
 
 def test_a_checkpoint_stands_without_its_parents_and_counts_when_all_that_it_keeps_is_here() -> None:

@@ -241,6 +241,7 @@ def test_the_doors_of_trust_are_these_and_take_no_measurement() -> None:
         "forget": ["AuthorId", "tuple[int, int]"],
         "contacts": [],
         "is_proven": ["AuthorId"],
+        "is_known": ["AuthorId", "int"],
         "known": [],
         "state": [],
         "statistics": [],
