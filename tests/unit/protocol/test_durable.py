@@ -169,6 +169,37 @@ def test_a_full_disk_refuses_words_and_lets_vectors_live_until_there_is_room() -
 # --- what peers may do ------------------------------------------------------------------------------------------
 
 
+def withdrawal_of(who: LocalIdentity, named: EventRecord) -> tuple[EventRecord, Event]:
+    """The second event of somebody's chain; it takes back the first."""
+    payload = Payload(bytes(16), encode_withdrawal((named.id,)))
+    signed = event_bytes(
+        MESH.mesh_id,
+        EventFields(
+            author=who.author,
+            rotation=0,
+            incarnation=1,
+            seq=2,
+            prev=named.id,
+            kind=WITHDRAWAL,
+            payload_hash=payload.hash(),
+            payload_size=len(payload.content),
+        ),
+    )
+    signature = who.sign(signed)
+    return decode_event(MESH.mesh_id, signed, signature), Event(signed, signature, payload)
+
+
+def test_a_withdrawal_that_had_to_wait_is_passed_on_with_what_it_names() -> None:
+    hub = joined(ANN, BEN)
+    story, told = event(ANN)
+    record, carried = withdrawal_of(ANN, story)
+    hub.say(1, gossip(record, carried))
+    hub.advance(SECOND // 100)
+    effects = hub.say(1, gossip(story, told)) + hub.drain()
+    passed = {one.id: one.payload for one in sent(effects, 2) if isinstance(one, wire.Gossip)}
+    assert passed[record.id] == gossip_payload(carried)
+
+
 def test_an_event_is_passed_on_once_it_is_verified_and_only_once() -> None:
     hub = joined(ANN, BEN)
     record, carried = event(ANN)
