@@ -129,7 +129,8 @@ class Rifts:
         """The last link with ``peer`` is gone, which had said nothing for ``silent_us``."""
         silent = reason is Reason.LINK_SILENT or code == CloseCode.TIMEOUT
         broken = code is None and reason is None
-        ended = Ended.SILENT if silent else Ended.BROKEN if broken else Ended.WORD
+        word = Ended.WORD if code == CloseCode.SHUTDOWN else Ended.RELEASED
+        ended = Ended.SILENT if silent else Ended.BROKEN if broken else word
         self._signs[peer] = now - silent_us
         self._detector.link_down(peer, ended, now)
 

@@ -91,9 +91,9 @@ class Detector:
         link = self._links.pop(peer, None)
         if link is None:
             return
-        if ended is not Ended.WORD:
+        if ended in (Ended.BROKEN, Ended.SILENT):
             self._broken.append(_Broken(peer, now, ended, self._counts(peer, link, now)))
-        if ended is not Ended.SILENT:
+        if ended in (Ended.WORD, Ended.BROKEN):
             self._parted[peer] = now
 
     def announced(self, peer: AuthorId, view: Sequence[AuthorId], now: Instant) -> None:

@@ -81,11 +81,13 @@ class How(Enum):
 
 
 class Ended(Enum):
-    """How a link ended: with a word, at once without one, or in silence."""
+    """How a link ended: its peer said that it stops, at once without a word, in silence, or as one link too many
+    between two hubs that go on."""
 
     WORD = 1
     BROKEN = 2
     SILENT = 3
+    RELEASED = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,11 +111,12 @@ def test_whoever_has_said_that_it_stops_has_left_though_what_it_last_said_is_sti
     assert crowd.run(60) == []
 
 
-def test_whoever_has_only_let_go_of_a_link_is_severed_with_the_others_later() -> None:
+@pytest.mark.parametrize(("ended", "seconds"), [(Ended.WORD, 30), (Ended.BROKEN, 30), (Ended.RELEASED, 0)])
+def test_whoever_goes_on_without_a_link_is_severed_with_the_others(ended: Ended, seconds: int) -> None:
     crowd = Crowd()
     for peer in HUBS[7:12]:
-        crowd.detector.link_down(peer, Ended.WORD, crowd.now)
-    crowd.run(30)
+        crowd.detector.link_down(peer, ended, crowd.now)
+    crowd.run(seconds)
     crowd.lose(HUBS[7:12])
     (said,) = crowd.run(3)
     assert isinstance(said, Opened)
