@@ -197,8 +197,8 @@ class _Daemon:
             load_payload=store.load,
             observe=events.observe,
         )
-        self.hub = Hub(config, opened, driver, events, store, Admission(), faults, options.date)
-        self.hub.lab = faults if options.lab else None
+        lab = faults if options.lab else None
+        self.hub = Hub(config, opened, driver, events, store, Admission(), faults, options.date, lab)
 
     # --- persistence --------------------------------------------------------------------------------------------
 

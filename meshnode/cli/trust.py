@@ -41,19 +41,13 @@ def why_command(state_dir: Path, author: str, *, as_json: bool) -> None:
 def badge_command(state_dir: Path, *, as_json: bool) -> None:
     """A card that lasts: whoever reads it vouches alone."""
     answer = ask(state_dir, {"cmd": "trust.card"})
-    if as_json:
-        click.echo(json.dumps(answer))
-    else:
-        click.echo(answer["card"])
+    click.echo(json.dumps(answer) if as_json else answer["card"])
 
 
 def card_command(state_dir: Path, *, as_json: bool) -> None:
     """Show a card until the other person has read it, and both have said yes."""
     shown = ask(state_dir, {"cmd": "trust.show"})
-    if as_json:
-        click.echo(json.dumps(shown))
-    else:
-        click.echo(shown["card"])
+    click.echo(json.dumps(shown) if as_json else shown["card"])
     click.echo("waiting for the other person to read it ...", err=True)
     read = ask(state_dir, {"cmd": "trust.read"}, timeout_s=MEET_S)
     _tell_code(read, as_json=as_json)

@@ -48,24 +48,30 @@ def same(pair: Pair, events: int) -> bool:
     return all(one.events == events and not one.wanted and not one.waiting for one in held)
 
 
-def event(who: LocalIdentity, number: int = 1, text: str = "hello") -> tuple[EventRecord, Event]:
-    """The first event of somebody's chain."""
-    payload = Payload(number.to_bytes(16, "big"), encode_story(Story(text, "")))
-    signed = event_bytes(
+def signed(
+    who: LocalIdentity, kind: int, payload: Payload, prev: EventRecord | None = None
+) -> tuple[EventRecord, Event]:
+    """An event of somebody's chain: the first, or the one after ``prev``."""
+    made = event_bytes(
         MESH.mesh_id,
         EventFields(
             author=who.author,
             rotation=0,
             incarnation=1,
-            seq=1,
-            prev=None,
-            kind=STORY,
+            seq=1 if prev is None else prev.seq + 1,
+            prev=None if prev is None else prev.id,
+            kind=kind,
             payload_hash=payload.hash(),
             payload_size=len(payload.content),
         ),
     )
-    signature = who.sign(signed)
-    return decode_event(MESH.mesh_id, signed, signature), Event(signed, signature, payload)
+    signature = who.sign(made)
+    return decode_event(MESH.mesh_id, made, signature), Event(made, signature, payload)
+
+
+def event(who: LocalIdentity, number: int = 1, text: str = "hello") -> tuple[EventRecord, Event]:
+    """A story, the first event of somebody's chain."""
+    return signed(who, STORY, Payload(number.to_bytes(16, "big"), encode_story(Story(text, ""))))
 
 
 def gossip(record: EventRecord, carried: Event) -> wire.Gossip:
@@ -169,30 +175,10 @@ def test_a_full_disk_refuses_words_and_lets_vectors_live_until_there_is_room() -
 # --- what peers may do ------------------------------------------------------------------------------------------
 
 
-def withdrawal_of(who: LocalIdentity, named: EventRecord) -> tuple[EventRecord, Event]:
-    """The second event of somebody's chain; it takes back the first."""
-    payload = Payload(bytes(16), encode_withdrawal((named.id,)))
-    signed = event_bytes(
-        MESH.mesh_id,
-        EventFields(
-            author=who.author,
-            rotation=0,
-            incarnation=1,
-            seq=2,
-            prev=named.id,
-            kind=WITHDRAWAL,
-            payload_hash=payload.hash(),
-            payload_size=len(payload.content),
-        ),
-    )
-    signature = who.sign(signed)
-    return decode_event(MESH.mesh_id, signed, signature), Event(signed, signature, payload)
-
-
 def test_a_withdrawal_that_had_to_wait_is_passed_on_with_what_it_names() -> None:
     hub = joined(ANN, BEN)
     story, told = event(ANN)
-    record, carried = withdrawal_of(ANN, story)
+    record, carried = signed(ANN, WITHDRAWAL, Payload(bytes(16), encode_withdrawal((story.id,))), prev=story)
     hub.say(1, gossip(record, carried))
     hub.advance(SECOND // 100)
     effects = hub.say(1, gossip(story, told)) + hub.drain()
