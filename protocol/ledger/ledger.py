@@ -24,9 +24,9 @@ from protocol.ledger.chain import Entry, Place
 from protocol.ledger.guard import Guard
 from protocol.ledger.hlc import Hlc
 from protocol.ledger.intake import Intake
-from protocol.ledger.payloads import Gathering, chunk_count
+from protocol.ledger.payloads import Gathering
 from protocol.ledger.quotas import Quotas
-from protocol.ledger.serving import Serving
+from protocol.ledger.serving import Serving, chunk_count
 from protocol.ledger.values import (
     TIMER,
     Head,

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 from protocol.clock import SECOND, Instant
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId, EventId
-from protocol.ledger.serving import SMALL_BYTES, Bucket
+from protocol.ledger.serving import SMALL_BYTES, Bucket, chunk_count
 from protocol.ledger.values import LedgerConfig, Say
 from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX
 from protocol.rng import Rng
@@ -75,11 +75,6 @@ class _Assembly:
     def awaited(self) -> int:
         """Bytes that were asked for and are not here, at most."""
         return min(len(self.waiting) * CHUNK_BYTES, self.want.event.payload_size)
-
-
-def chunk_count(size: int) -> int:
-    """In how many chunks a payload of ``size`` bytes travels; an empty one travels in one."""
-    return max(1, -(-size // CHUNK_BYTES))
 
 
 def _is_small(want: _Want) -> bool:

@@ -53,6 +53,11 @@ class Bucket:
         return self.tokens + (now - self.at) * self.rate >= self.burst * SECOND
 
 
+def chunk_count(size: int) -> int:
+    """In how many chunks a payload of ``size`` bytes travels; an empty one travels in one."""
+    return max(1, -(-size // CHUNK_BYTES))
+
+
 @dataclass(slots=True)  # state: changes in place
 class _Asked:
     """Chunks ``first`` up to ``end`` of a payload of ``size`` bytes."""
@@ -110,7 +115,7 @@ class Serving:
         waits = guest.small if size <= SMALL_BYTES else guest.large
         if asked.event not in waits and len(guest.small) + len(guest.large) >= ASKED_MAX:
             return False
-        end = min(asked.first + asked.count, max(1, -(-size // CHUNK_BYTES)))
+        end = min(asked.first + asked.count, chunk_count(size))
         waits[asked.event] = _Asked(asked.first, end, size)
         if self._due is None:
             self._due = now

@@ -10,8 +10,7 @@ from protocol.clock import SECOND
 from protocol.effects import LoadPayload, PayloadKept
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.inputs import PayloadLoaded
-from protocol.ledger.payloads import chunk_count
-from protocol.ledger.serving import ASKED_MAX
+from protocol.ledger.serving import ASKED_MAX, chunk_count
 from protocol.ledger.values import LedgerConfig
 from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX, PAYLOAD_BYTES_MAX
 from protocol.rng import Rng
