@@ -150,8 +150,11 @@ class Durable:
 
     # --- neighbors --------------------------------------------------------------------------------------------------
 
-    def review(self, bridges: Iterable[AuthorId], now: Instant, effects: list[Effect]) -> None:
-        """Links or views may have changed: who is a neighbor now? ``bridges`` had been lost for long."""
+    def review(
+        self, bridges: Iterable[AuthorId], parting: Iterable[AuthorId], now: Instant, effects: list[Effect]
+    ) -> None:
+        """Links or views may have changed: who is a neighbor now? ``bridges`` had been lost for long, the links of
+        those ``parting`` will end soon."""
         outbox = self._outbox
         members = outbox.members
         current = {
@@ -159,6 +162,8 @@ class Durable:
             for link, port in outbox.ports.items()
             if port.open and (members is None or port.peer in members)
         }
+        for peer in parting:
+            self._hear_trees(self.trees.neighbor_parting(peer, now), effects)
         if current == self._links:
             return
         for peer, link in list(self._links.items()):

@@ -81,7 +81,7 @@ class Neighborhood:
             self._outbox.changed = True
         self._views.small = small
         self._views.sought = self.overlay.config.small_sought if small else self.overlay.config.active
-        self._outbox.members = None if small else self.overlay.active
+        self._outbox.members = None if small else self.overlay.carriers
 
     def linked(self, peer: AuthorId, now: Instant, *, initiator: bool) -> None:
         """A link has come up and was kept, or another one was, or there was no room for any."""
@@ -235,6 +235,8 @@ class Neighborhood:
                         link = self._views.link_of(peer)
                         if changed and link is not None:
                             self._outbox.flush(link, now, effects)  # vectors leave to neighbors only
+                    case say.NeighborParting():
+                        self._outbox.changed = True
                     case say.NeighborDown():
                         changed = not self._views.small
                         self._outbox.changed = True

@@ -164,7 +164,7 @@ class Node:
                 self._bonds.settle(more)
             if self._outbox.changed:
                 self._outbox.changed = False
-                self._durable.review(self._hood.bridges(now), now, more)
+                self._durable.review(self._hood.bridges(now), self._hood.overlay.parting(), now, more)
             effects += more
             self._follow(more, effects, now)
         vectors = self._vectors

@@ -62,13 +62,11 @@ class Field:
         self._dial_count = 0
         machines = rng.child("machines")
         self.members: list[Member] = []
-        self.index: dict[AuthorId, int] = {}
         for number in range(config.members):
-            name = f"{seed} {number}"
-            author = AuthorId(blake2b(name.encode(), digest_size=32).digest())
+            author = AuthorId(blake2b(f"{seed} {number}".encode(), digest_size=32).digest())
             overlay = Overlay(author, config.overlay, machines.child(f"overlay {number}"))
             self.members.append(Member(number, author, overlay))
-            self.index[author] = number
+        self.index = {member.author: member.number for member in self.members}
         self.spread: Spread | None = None
         self.listeners: list[Listener] = []
         if config.spread is not None:
@@ -428,6 +426,8 @@ class Field:
                     self._release(member, effect.peer)
                 case machine.NeighborUp():
                     self._neighbor_up(member, effect.peer)
+                case machine.NeighborParting():
+                    self._neighbor_parting(member, effect.peer)
                 case machine.NeighborDown():
                     self._neighbor_down(member, effect.peer)
                 case _:
@@ -467,9 +467,15 @@ class Field:
         for listener in self.listeners:
             listener.neighbor_up(member.number, peer)
 
-    def _neighbor_down(self, member: Member, peer: AuthorId) -> None:
-        member.neighbors.pop(self.index[peer], None)
+    def _neighbor_parting(self, member: Member, peer: AuthorId) -> None:
+        del member.neighbors[self.index[peer]]
         self._announce(member)
+        for listener in self.listeners:
+            listener.neighbor_parting(member.number, peer)
+
+    def _neighbor_down(self, member: Member, peer: AuthorId) -> None:
+        if member.neighbors.pop(self.index[peer], self) is None:  # else it was parting
+            self._announce(member)
         for listener in self.listeners:
             listener.neighbor_down(member.number, peer)
 

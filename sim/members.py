@@ -23,6 +23,9 @@ class Listener(Protocol):
     def neighbor_up(self, number: int, peer: AuthorId) -> None:
         """One more."""
 
+    def neighbor_parting(self, number: int, peer: AuthorId) -> None:
+        """One less soon."""
+
     def neighbor_down(self, number: int, peer: AuthorId) -> None:
         """One less."""
 

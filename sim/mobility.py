@@ -108,6 +108,9 @@ class Carriers:
         """Say what is held."""
         self._send(number, peer, self._offered, tuple(self._held[number]))
 
+    def neighbor_parting(self, number: int, peer: AuthorId) -> None:
+        """What is on the way still comes."""
+
     def neighbor_down(self, number: int, peer: AuthorId) -> None:
         """What was on the way is offered again with the next link."""
 

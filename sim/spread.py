@@ -137,6 +137,10 @@ class Spread:
         """The overlay of this member has a neighbor more."""
         self._do(number, self._trees[number].neighbor_up(peer, self._field.kernel.now))
 
+    def neighbor_parting(self, number: int, peer: AuthorId) -> None:
+        """The overlay of this member has a neighbor less, whose link will end soon."""
+        self._do(number, self._trees[number].neighbor_parting(peer, self._field.kernel.now))
+
     def neighbor_down(self, number: int, peer: AuthorId) -> None:
         """The overlay of this member has a neighbor less."""
         self._do(number, self._trees[number].neighbor_down(peer, self._field.kernel.now))

@@ -49,6 +49,10 @@ class Announcements:
         if mask is not None and mask & bit:
             self.masks[tag] = mask ^ bit
 
+    def waiting(self, bit: int) -> list[bytes]:
+        """What whoever has this bit is to hear of."""
+        return [tag for tag, mask in self.masks.items() if mask & bit]
+
     def take(self, recent: Recent) -> list[tuple[int, bytes]]:
         """All that waits and is still held, as entries of IHAVE: nothing waits any more."""
         ready = []

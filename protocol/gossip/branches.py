@@ -11,8 +11,10 @@ than that use the shared tree instead of flooding for ever; at most ``rates_max`
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from protocol.clock import Duration, Instant
@@ -23,17 +25,22 @@ OWN: Final = 1
 RENEWED: Final = 2
 _NEVER: Final = -(1 << 62)
 _UNHEARD: Final = (_NEVER, _NEVER)
+_HEARD: Final = 8
+_NEVER_US: Final = 1 << 62
 
 
 @dataclass(slots=True, eq=False)  # state: changes in place
 class Neighbor:
     """``bit``: see announcements.py. ``since``: when the link came. ``answered``: what it was given on its own request.
-    ``prune_at``: from when on its duplicates in the shared tree are too many."""
+    ``prune_at``: from when on its duplicates in the shared tree are too many. ``heard``: the entries of its newest
+    announcements. ``parting``: its link is about to end."""
 
     bit: int
     since: Instant
     answered: dict[bytes, None] = field(default_factory=dict)
     prune_at: Instant | None = None
+    heard: deque[bytes] = field(default_factory=partial(deque, maxlen=_HEARD))
+    parting: bool = False
 
 
 class Branch:
@@ -70,10 +77,10 @@ class Branch:
             return None
         return self.lazy[lazy] - self.renewed_at
 
-    def quickest(self) -> AuthorId:
-        """The lazy neighbor that was the least slower, of which there must be one; any if nothing is known of them."""
-        known = {peer: slower_us for peer in self.lazy if (slower_us := self.slower_us(peer)) is not None}
-        return min(known or self.lazy, key=lambda peer: known.get(peer, 0))
+    def slowness(self, lazy: AuthorId) -> Duration:
+        """The same for comparison: whoever is not known comes last."""
+        slower_us = self.slower_us(lazy)
+        return _NEVER_US if slower_us is None else slower_us
 
     def changed(self) -> None:
         """Who is a neighbor is not what it was."""

@@ -17,7 +17,6 @@ memory is bounded by the configuration and the neighbors.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import Final
 
@@ -27,8 +26,9 @@ from protocol.effects import SetTimer
 from protocol.errors import LocalProtocolError, Reason
 from protocol.gossip.announcements import Announcements
 from protocol.gossip.branches import OWN, SHARED, Branch, Branches, BranchesConfig, Neighbor
+from protocol.gossip.grafting import BESIDE, ENTRIES, Grafting
 from protocol.gossip.missing import Missing
-from protocol.gossip.recent import Recent
+from protocol.gossip.recent import Kept, Recent
 from protocol.gossip.trees_values import (
     TIMER,
     Deliver,
@@ -47,11 +47,8 @@ __all__ = ["TIMER", "Deliver", "Push", "Refused", "Trees", "TreesConfig", "Trees
 
 _NEVER: Final = -(1 << 62)
 _TAG: Final = limits.GOSSIP_TAG_BYTES
-_ENTRIES: Final = struct.Struct(f"{_TAG}sB")
 _HOPS_MAX: Final = limits.GOSSIP_HOPS_MAX
 _NOBODY: Final[Mapping[AuthorId, int]] = {}
-
-assert _ENTRIES.size == limits.IHAVE_ENTRY_BYTES
 
 
 class Trees:
@@ -73,8 +70,10 @@ class Trees:
         )
         self._recent = Recent(config.generation_us, config.generation_count_max)
         self._missing = Missing(config.graft_us, config.graft_next_us, config.per_peer_max)
+        self._grafting = Grafting(self._neighbors, self._branches, self._recent, rng)
         self._far = min(config.far_own_hops, config.far_shared_hops)
         self._near = self._far if config.swap_late else _HOPS_MAX
+        self._detour = config.detour_hops if config.swap_late else _HOPS_MAX
         self._announcements = Announcements()
         self._made_at: Instant | None = None
         self._flush_at: Instant | None = None
@@ -105,16 +104,15 @@ class Trees:
         self._missing.neighbor_down(peer, now)
         self._arm(self._missing.due_at(), now, effects)
         self._branches.neighbors_changed(gone=peer)
-        for author, branch in self._branches.every():
-            if branch.source != peer:
-                continue
-            branch.source = None
-            candidates = list(branch.lazy)
-            if candidates:
-                parent = self._rng.choice(candidates) if branch.renewed_at is None else branch.quickest()
-                branch.make_eager(parent)
-                effects.append(Push(parent, TreeGraft(author, b"")))
-        return effects
+        return effects + self._grafting.gone(peer, now)
+
+    def neighbor_parting(self, peer: AuthorId, now: Instant) -> list[TreesEffect]:
+        """A link will end soon: in every tree in which ``peer`` is the parent others are asked to push as well."""
+        neighbor = self._neighbors.get(peer)
+        if neighbor is None or neighbor.parting:
+            return []
+        neighbor.parting = True
+        return list(self._grafting.parting(peer, now))
 
     # --- messages -----------------------------------------------------------------------------------------------
 
@@ -161,7 +159,7 @@ class Trees:
         elif isinstance(message, TreeGraft):
             self._graft(peer, neighbor, message, now, effects)
         else:
-            self._pruned(peer, message.author, now)
+            self._pruned(peer, message.author, now, effects)
         return effects
 
     def _first(self, peer: AuthorId, message: Gossip, now: Instant, effects: list[TreesEffect]) -> None:
@@ -169,7 +167,13 @@ class Trees:
         tag = message.id[-_TAG:]
         offers = self._missing.arrived(tag, peer) if tag in self._missing.wants else None
         branch = self._spread(tag, message, peer, offers or _NOBODY, now, effects)
-        if offers and message.hops > self._far:
+        if not offers:
+            return
+        if branch.own:
+            sooner = next((one for one in offers if one in branch.lazy and one in self._neighbors), None)
+            if sooner is not None and now - branch.swapped_at >= self._config.swap_gap_us:
+                self._exchange(branch, message.author, peer, sooner, now, effects)
+        elif message.hops > self._far:
             best = min(offers, key=lambda offering: offers[offering])
             if best != peer and best in self._neighbors:
                 self._swap(branch, message, peer, best, offers[best], now, effects)
@@ -186,9 +190,8 @@ class Trees:
         """Push to the eager, announce to the lazy, nothing to those who hold it."""
         branch, tree = self._branches.use(message.author, message.tree, now)
         self._recent.keep(message, source, now)
-        branch.source = source
-        if source in branch.lazy:
-            branch.make_eager(source)
+        if source != branch.source or source in branch.lazy:
+            self._replace(branch, source, message.author, now, effects)
         hops = message.hops + 1 if message.hops < _HOPS_MAX else _HOPS_MAX
         eager = branch.eager
         if eager is None:
@@ -201,6 +204,17 @@ class Trees:
         if self._wake_at is None:
             self._arm(self._recent.turn_at(), now, effects)
         return branch
+
+    def _replace(
+        self, branch: Branch, source: AuthorId | None, author: AuthorId, now: Instant, effects: list[TreesEffect]
+    ) -> None:
+        """Somebody else has brought a message first; if it was a parting neighbor until now, that is needed no more."""
+        before, branch.source = branch.source, source
+        if source in branch.lazy:
+            branch.make_eager(source)
+        if before in self._neighbors and self._neighbors[before].parting and before not in branch.lazy:
+            branch.make_lazy(before, now)
+            effects.append(Push(before, TreePrune(author if branch.own else None)))
 
     def _announce(
         self, tag: bytes, mask: int, holders: Mapping[AuthorId, int], now: Instant, effects: list[TreesEffect]
@@ -238,13 +252,32 @@ class Trees:
         if kept is None or kept[1] == peer:
             return  # long ago, or the same link twice: nothing to learn about who else brings it
         author = message.author
+        if self._relieved(peer, message, kept, now, effects):
+            return
         if message.tree == SHARED:
             shared = self._branches.shared
             if peer in shared.lazy or not self._holds(neighbor, now):
                 self._prune_once(peer, None, shared, now, effects)
         else:
             branch = self._branches.of(author, message.tree)
-            self._prune_once(peer, author, branch if branch.own else None, now, effects)
+            if peer != branch.source or not branch.own:  # else it has just been asked to push
+                self._prune_once(peer, author, branch if branch.own else None, now, effects)
+
+    def _relieved(self, peer: AuthorId, message: Gossip, kept: Kept, now: Instant, effects: list[TreesEffect]) -> bool:
+        """Whether this duplicate shows another way for what a parting neighbor has brought, which is pruned instead."""
+        first, source = kept
+        parting = self._neighbors.get(source) if source is not None else None
+        if source is None or parting is None or not parting.parting or self._neighbors[peer].parting:
+            return False
+        branch = self._branches.of(message.author, message.tree)
+        if branch.source != source or message.hops - 1 - first.hops > BESIDE:
+            return False
+        if peer in branch.lazy:
+            self._replace(branch, peer, message.author, now, effects)
+        else:  # the two copies have crossed, so ours makes us lazy there
+            branch.make_lazy(peer, now)
+            effects.append(Push(peer, TreeGraft(message.author if branch.own else None, b"")))
+        return True
 
     def _holds(self, neighbor: Neighbor, now: Instant) -> bool:
         """Whether to leave it to others to open the circle that a duplicate in the shared tree has come round."""
@@ -274,17 +307,25 @@ class Trees:
             branch.make_lazy(peer, now)
         effects.append(Push(peer, TreePrune(author)))
 
-    def _pruned(self, peer: AuthorId, author: AuthorId | None, now: Instant) -> None:
+    def _pruned(self, peer: AuthorId, author: AuthorId | None, now: Instant, effects: list[TreesEffect]) -> None:
         branch = self._branches.shared if author is None else self._branches.adopt(author, now)
-        if branch is not None and peer not in branch.lazy:
-            branch.make_lazy(peer, _NEVER)
+        if branch is None or peer in branch.lazy:
+            return
+        if author is not None and branch.own and branch.source == peer:
+            effects += self._grafting.pruned(author, branch, now)
+        branch.make_lazy(peer, _NEVER)
 
     def _graft(
         self, peer: AuthorId, neighbor: Neighbor, graft: TreeGraft, now: Instant, effects: list[TreesEffect]
     ) -> None:
         if not graft.ids:
             branch = self._branches.shared if graft.author is None else self._branches.adopt(graft.author, now)
-            (branch or self._branches.shared).make_eager(peer)
+            branch = branch or self._branches.shared
+            branch.make_eager(peer)
+            for tag in self._announcements.waiting(neighbor.bit):
+                kept = self._recent.get(tag)
+                if kept is not None and self._branches.of(kept[0].author, kept[0].tree) is branch:
+                    self._give(peer, neighbor, tag, kept[0], effects)
             return
         for start in range(0, len(graft.ids), _TAG):
             tag = graft.ids[start : start + _TAG]
@@ -295,20 +336,26 @@ class Trees:
                 effects.append(Refused(peer, Reason.PENDING_LIMIT))
                 return
             neighbor.answered[tag] = None
-            self._announcements.drop(tag, neighbor.bit)
-            message, _ = kept
-            self._branches.of(message.author, message.tree).make_eager(peer)
-            hops = min(limits.GOSSIP_HOPS_MAX, message.hops + 1)
-            tree = min(OWN, message.tree)  # one copy renews nothing
-            effects.append(Push(peer, Gossip(message.id, message.author, hops, tree, message.payload)))
+            self._branches.of(kept[0].author, kept[0].tree).make_eager(peer)
+            self._give(peer, neighbor, tag, kept[0], effects)
+
+    def _give(
+        self, peer: AuthorId, neighbor: Neighbor, tag: bytes, message: Gossip, effects: list[TreesEffect]
+    ) -> None:
+        self._announcements.drop(tag, neighbor.bit)
+        hops = min(_HOPS_MAX, message.hops + 1)
+        tree = min(OWN, message.tree)  # one copy renews nothing
+        effects.append(Push(peer, Gossip(message.id, message.author, hops, tree, message.payload)))
 
     def _ihave(
         self, peer: AuthorId, neighbor: Neighbor, ihave: IHave, now: Instant, effects: list[TreesEffect]
     ) -> None:
         bit, masks = neighbor.bit, self._announcements.masks
+        neighbor.heard.append(ihave.entries)
         fresh, aging, near = self._recent.fresh, self._recent.aging, self._near
+        detour = self._detour
         missing = False
-        for tag, hops in _ENTRIES.iter_unpack(ihave.entries):
+        for tag, hops in ENTRIES.iter_unpack(ihave.entries):
             kept = fresh.get(tag) or aging.get(tag)
             mask = masks.get(tag)
             if mask is not None and mask & bit:  # it need not be told what it tells us
@@ -318,7 +365,7 @@ class Trees:
                 if not self._missing.announced(tag, peer, hops, now):
                     effects.append(Refused(peer, Reason.PENDING_LIMIT))
                     break
-            elif kept[0].hops > near:
+            elif kept[0].hops > near or kept[0].hops - hops >= detour:
                 message, source = kept
                 if source is not None and source != peer:
                     branch = self._branches.of(message.author, message.tree)
@@ -338,12 +385,11 @@ class Trees:
     ) -> None:
         """The paper's section 3.8: a shorter way exists, so it takes the place of the one that the message came."""
         config = self._config
-        gain, far = (
-            (config.swap_own_hops, config.far_own_hops)
-            if branch.own
-            else (config.swap_shared_hops, config.far_shared_hops)
-        )
-        if message.hops <= far or gain is None or message.hops - hops < gain:
+        if branch.own:
+            gain = config.swap_own_hops if message.hops > config.far_own_hops else config.detour_hops
+        else:
+            gain = config.swap_shared_hops if message.hops > config.far_shared_hops else None
+        if gain is None or message.hops - hops < gain:
             return
         if source in branch.lazy or source not in self._neighbors or better not in branch.lazy:
             return
@@ -352,13 +398,24 @@ class Trees:
         slower_us = branch.slower_us(better)
         if branch.renewed_at is not None and (slower_us is None or slower_us > config.swap_slower_us):
             return
+        self._exchange(branch, message.author, source, better, now, effects)
+
+    def _exchange(
+        self,
+        branch: Branch,
+        author: AuthorId,
+        source: AuthorId,
+        better: AuthorId,
+        now: Instant,
+        effects: list[TreesEffect],
+    ) -> None:
         branch.swapped_at = now
         branch.source = better
-        author = message.author if branch.own else None
+        tree = author if branch.own else None
         branch.make_eager(better)
-        effects.append(Push(better, TreeGraft(author, b"")))
+        effects.append(Push(better, TreeGraft(tree, b"")))
         branch.make_lazy(source, now)
-        effects.append(Push(source, TreePrune(author)))
+        effects.append(Push(source, TreePrune(tree)))
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ class TreesConfig:
     0): fewer hops are not less delay, and a tree that follows every sender in turn suits none.
     ``swap_slower_us``: and in an author's own tree only if it was at most so much slower when the tree was made
     (0..1 s; in short runs of 10,000 the slowest message took 1.26 times a flood without this, 1.15 with it).
+    ``detour_hops``: but in an author's own tree a way that is shorter by so many hops always counts (1..255): repairs
+    leave detours behind.
     ``swap_late``: whether an announcement that comes after the message counts for that (the paper: no).
     ``swap_gap_us``: least time between two such changes in one tree (0..1 h; the paper: 0): hops are easily lied about.
     ``own_hz``: an author above this rate gets a tree of its own (design decision 15: 0.1 Hz).
@@ -61,6 +63,7 @@ class TreesConfig:
     far_own_hops: int = 9
     far_shared_hops: int = 13
     swap_slower_us: Duration = 15 * MS
+    detour_hops: int = 3
     swap_late: bool = True
     swap_gap_us: Duration = 2 * SECOND
     own_hz: float = 0.1

@@ -2,8 +2,9 @@
 
 Source: HyParView (DSN 2007), sections 4.2 and 4.3. Deviations, and why: a request may be refused even with high
 priority, because one eviction in two seconds is all that a hub grants (a join that always evicts makes storms); some
-neighbors cannot be pushed out (see :mod:`~protocol.membership.members`); whoever is full still exchanges what both
-know before the link ends, so that two crowds that were apart learn of each other.
+neighbors cannot be pushed out (see :mod:`~protocol.membership.members`); one that is pushed out is told, and its link
+*parts*: it carries for a while what it carried, so that nothing is late between the old ways and the new; whoever is
+full still exchanges what both know before the link ends, so that two crowds that were apart learn of each other.
 Invariants: never more than ``active_max`` neighbors, and never more than ``small_mesh`` less oneself in a small mesh.
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from protocol.clock import Instant
+from protocol.clock import Duration, Instant
 from protocol.ids import AuthorId
 from protocol.membership.company import Company
 from protocol.membership.members import Guest, Member, Purpose
 from protocol.membership.overlay_values import (
     ForwardJoin,
     NeighborDown,
+    NeighborParting,
     NeighborUp,
     OverlayEffect,
     Release,
@@ -72,8 +74,10 @@ class Admission:
         effects.append(Tell(peer, request))
 
     def settled(self, peer: AuthorId, effects: Effects, now: Instant, *, accepted: bool) -> None:
-        """The answer has come; to a question that nobody asked it means nothing."""
+        """The answer has come. To a question that nobody asked it means nothing, or that a neighbor takes its leave."""
         guest = self._company.guests.get(peer)
+        if guest is None and not accepted:
+            self._linger(peer, 2 * self._config.part_us, effects, now)  # the other side closes
         if guest is None or not guest.asked:
             return
         if accepted and guest.swap:
@@ -137,8 +141,10 @@ class Admission:
     def part(self, peer: AuthorId, effects: Effects, now: Instant) -> None:
         """End a link in good order; ``peer`` stays known."""
         company = self._company
-        if company.guests.pop(peer, None) is None:
+        guest = company.guests.pop(peer, None)
+        if guest is None:
             del company.active[peer]
+        if guest is None or guest.parting:
             effects.append(NeighborDown(peer))
         effects.append(Release(peer))
         company.dials.refuse(peer, now)
@@ -179,10 +185,22 @@ class Admission:
         if len(company.active) <= config.active_max:
             return None
         victim = company.slots.victim(company.active, now, _OUTGROW)
-        if victim is not None:
-            self._push_out(victim, effects, now)
+        if victim is not None:  # all views change: there is no way yet that is worth to be kept
+            company.slots.evicted_at = now
+            self.part(victim, effects, now)
         return now + config.evict_us // _OUTGROW
 
     def _push_out(self, victim: AuthorId, effects: Effects, now: Instant) -> None:
         self._company.slots.evicted_at = now
-        self.part(victim, effects, now)
+        if self._config.part_us:
+            self._linger(victim, self._config.part_us, effects, now)
+            effects.append(Tell(victim, NeighborAnswer(False)))
+        else:
+            self.part(victim, effects, now)
+
+    def _linger(self, peer: AuthorId, for_us: Duration, effects: Effects, now: Instant) -> None:
+        """A neighbor is one no more; its link carries on until both sides have found other ways."""
+        company = self._company
+        member = company.active.pop(peer)
+        company.guests[peer] = Guest(member.initiator, None, None, now + for_us, parts=True, parting=True)
+        effects.append(NeighborParting(peer))

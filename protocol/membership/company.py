@@ -7,13 +7,26 @@ Invariants: the tables are disjoint, bounded, and never hold oneself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from protocol.ids import AuthorId
 from protocol.membership.dialling import Dialling
 from protocol.membership.exiles import Exiles
 from protocol.membership.members import Guest, Member, Slots
 from protocol.membership.overlay_values import OverlayConfig
-from protocol.membership.pool import Pool
+from protocol.membership.pool import FAMILIAR, Pool
 from protocol.rng import Rng
+
+
+class Carriers:
+    """Neighbors, and those who part."""
+
+    def __init__(self, active: Mapping[AuthorId, Member], guests: Mapping[AuthorId, Guest]) -> None:
+        self._active = active
+        self._guests = guests
+
+    def __contains__(self, peer: object) -> bool:
+        return peer in self._active or (peer in self._guests and self._guests[peer].parting)  # type: ignore[index]
 
 
 class Company:
@@ -24,6 +37,7 @@ class Company:
         self.config = config
         self.active: dict[AuthorId, Member] = {}
         self.guests: dict[AuthorId, Guest] = {}
+        self.carriers = Carriers(self.active, self.guests)
         self.pool = Pool(author, config, rng.child("pool"))
         self.exiles = Exiles(config, rng.child("exiles"))
         self.slots = Slots(config, rng.child("slots"))
@@ -46,6 +60,10 @@ class Company:
     def known(self) -> int:
         """How many peers are known in all."""
         return len(self.active) + len(self.pool.passive) + len(self.pool.reserve) + len(self.exiles)
+
+    def estimate(self) -> int:
+        """About how many hubs the mesh has: of the peers that shuffles name, as many are known as of all."""
+        return self.known() * FAMILIAR // max(1, self.pool.familiar)
 
     def is_small(self) -> bool:
         """Whether so few hubs are known that all of them are neighbors."""

@@ -51,7 +51,8 @@ class Member:
 class Guest:
     """A link that is not a neighbor's (yet). ``asked``: we wait for an answer; ``parts``: it will not stay; at
     ``until`` it ends, or becomes a neighbor if the other side never said why it came. ``bridge``: it was lost for long,
-    or leads away from an island; ``swap``: it is to take the low-latency slot."""
+    or leads away from an island; ``swap``: it is to take the low-latency slot; ``parting``: it was a neighbor until
+    now, and its link still carries what it carried."""
 
     initiator: bool
     purpose: Purpose | None
@@ -61,6 +62,7 @@ class Guest:
     bridge: bool = False
     swap: bool = False
     parts: bool = False
+    parting: bool = False
 
     @property
     def stays(self) -> bool:

@@ -12,6 +12,7 @@ runs while nobody is known.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TypeAlias, assert_never
 
 from protocol.clock import SECOND, Duration, Instant
@@ -57,6 +58,7 @@ class Overlay:
         self._seeking = Seeking(company, rng.child("seeking"))
         self._was_small = config.small_mesh > 0
         self._restless_at: Instant = 0
+        self._stranger_at: Instant = 0
         self._wakes: dict[TimerKey, Instant] = {}
 
     # --- what is known ----------------------------------------------------------------------------------------------
@@ -65,6 +67,15 @@ class Overlay:
     def active(self) -> dict[AuthorId, Member]:
         """The neighbors."""
         return self._company.active
+
+    @property
+    def carriers(self) -> Container[AuthorId]:
+        """The neighbors and those who part: whose links carry what the mesh says."""
+        return self._company.carriers
+
+    def parting(self) -> tuple[AuthorId, ...]:
+        """Whose links will end soon, and still carry what they carried."""
+        return tuple(peer for peer, guest in self._company.guests.items() if guest.parting)
 
     @property
     def pool(self) -> Pool:
@@ -112,6 +123,8 @@ class Overlay:
         if peer in company.exiles:
             company.exiles.hurry(peer, now, SECOND // 5)
         elif peer not in company:
+            if peer not in company.pool:
+                self._stranger_at = now
             company.pool.add(peer)
         return self._plan([], now)
 
@@ -148,7 +161,7 @@ class Overlay:
         guest = company.guests.pop(peer, None)
         if member is None and guest is None:
             return effects
-        if member is not None:
+        if member is not None or (guest is not None and guest.parting):
             effects.append(NeighborDown(peer))
         before = guest.exile if guest is not None else None
         if clean or (member is None and before is None):  # a visit may end abruptly: there was somebody
@@ -206,7 +219,8 @@ class Overlay:
         if key == SHUFFLE and self.active and (self.config.shuffle_small or not self.is_small()):
             effects.append(self._shuffles.offer(self.active))
         elif key == PROBE:
-            self._seeking.probe(effects, now)
+            settled = self._calm(now) and now - self._stranger_at >= self.config.calm_us
+            self._seeking.probe(effects, now, settled=settled)
         elif key == PLAN:
             self._admission.expire(effects, now)
         return self._plan(effects, now)
@@ -253,12 +267,13 @@ class Overlay:
         guest = company.guests.get(peer)
         if isinstance(message, Shuffle):
             said = self._shuffles.received(peer, message, company.active, company)
-            if guest is not None and not guest.initiator:  # it has come to look, not to stay
+            if guest is not None and not (guest.initiator or guest.parting):  # it has come to look, not to stay
                 guest.parts = True
                 guest.until = now + 2 * self.config.probe_for_us
         else:
             said = self._shuffles.answered(message, (*company.active, *company.guests), company)
-            if guest is not None and guest.initiator and not guest.asked and guest.purpose is not Purpose.PROBE:
+            waits = guest is None or guest.asked or guest.parting
+            if guest is not None and not waits and guest.initiator and guest.purpose is not Purpose.PROBE:
                 self._admission.part(peer, effects, now)  # we were full, and know now what it knows
         if said is not None:
             effects.append(said)
@@ -313,7 +328,7 @@ class Overlay:
     def _keep_time(self, effects: Effects, now: Instant) -> None:
         """Shuffle and look around often after a loss or a reunion, and seldom while all is well."""
         config = self.config
-        calm = now - self._restless_at >= config.calm_us and 2 * len(self.passive) >= config.passive
+        calm = self._calm(now)
         shuffle_us = config.shuffle_calm_us if calm else config.shuffle_us
         probe_us = config.probe_calm_us if calm else config.probe_us
         for key, period in ((SHUFFLE, shuffle_us), (PROBE, probe_us)):
@@ -321,6 +336,10 @@ class Overlay:
                 at = self._wakes.get(key)
                 if at is None or at > now + 2 * period:  # calm no more
                     self._wake(key, now + self._rng.jitter(period, 20), effects)
+
+    def _calm(self, now: Instant) -> bool:
+        config = self.config
+        return now - self._restless_at >= config.calm_us and 2 * len(self.passive) >= config.passive
 
     def _wake(self, key: TimerKey, at: Instant, effects: Effects) -> None:
         known = self._wakes.get(key)

@@ -41,12 +41,16 @@ class OverlayConfig:
         oldest: neighbors known longest that are never pushed out (against eclipse; paper 0).
         bridges: neighbors that came back after ``long_lost_us`` and are kept for ``bridge_us`` (paper 0).
         evict_us: at most one neighbor is pushed out in this time (paper 0: a join always evicts, hence storms).
+        part_us: so long the link with a neighbor that has to go still carries what it carried, while both sides find
+            other ways (0..5 s; paper 0). It must exceed three slow ways: word of it, a graft, and what is on its way.
         join_us: at most one join is passed on in this time.
         ask_us: how long an answer to Join or Neighbor is awaited; a guess, two slow round trips.
         unasked_us: a link on which the peer has not said why it came is taken as a Neighbor request after this.
         probe_us, probe_calm_us: between two looks at a passive peer, +-20 % (paper 0: never).
         mix: one look in so many asks to stay in a neighbor's place, so that crowds that know of each other become one
             although all of them are full (paper 0: never).
+        mix_settled_us: while a hub is calm and has met nobody new for ``calm_us``, it mixes so seldom that all hubs
+            together do so about once in this time (1 s..1 h; paper: never).
         probe_for_us: how long such a link may last.
         dials, dials_alone: dials under way at a time, and with fewer than two neighbors.
         redial_us_min, redial_us_max: the pace at which exiles are dialled, by the number of known peers.
@@ -77,12 +81,14 @@ class OverlayConfig:
     long_lost_us: Duration = 10 * SECOND
     bridge_us: Duration = 10 * MINUTE
     evict_us: Duration = 2 * SECOND
+    part_us: Duration = SECOND
     join_us: Duration = SECOND // 50
     ask_us: Duration = 2 * SECOND
     unasked_us: Duration = SECOND
     probe_us: Duration = 10 * SECOND
     probe_calm_us: Duration = MINUTE
     mix: int = 16
+    mix_settled_us: Duration = 5 * MINUTE
     probe_for_us: Duration = 3 * SECOND
     dials: int = 4
     dials_alone: int = 8
@@ -107,6 +113,7 @@ def hyparview_paper() -> OverlayConfig:
         oldest=0,
         bridges=0,
         evict_us=0,
+        part_us=0,
         join_us=0,
         probe_us=0,
         refused_us=0,
@@ -191,10 +198,18 @@ class NeighborUp:
 
 
 @dataclass(frozen=True, slots=True)
-class NeighborDown:
-    """``peer`` is no neighbor any more."""
+class NeighborParting:
+    """``peer`` is no neighbor any more, but what its link carried goes on until a NeighborDown (or NeighborUp): find
+    other ways."""
 
     peer: AuthorId
 
 
-OverlayEffect: TypeAlias = Dial | Tell | Release | NeighborUp | NeighborDown | SetTimer
+@dataclass(frozen=True, slots=True)
+class NeighborDown:
+    """``peer`` is no neighbor any more, and nothing goes there."""
+
+    peer: AuthorId
+
+
+OverlayEffect: TypeAlias = Dial | Tell | Release | NeighborUp | NeighborParting | NeighborDown | SetTimer

@@ -9,14 +9,18 @@ Invariants: the two are disjoint and bounded; never oneself.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import Final
 
 from protocol.ids import AuthorId
 from protocol.membership.overlay_values import OverlayConfig
 from protocol.rng import Rng
 
+FAMILIAR: Final = 1 << 20
+
 
 class Pool:
-    """``passive`` and ``reserve``, both in order of arrival."""
+    """``passive`` and ``reserve``, both in order of arrival; ``familiar`` of :data:`FAMILIAR` peers that shuffles named
+    lately were known (a moving average over about 64)."""
 
     def __init__(self, author: AuthorId, config: OverlayConfig, rng: Rng) -> None:
         self._author = author
@@ -24,6 +28,10 @@ class Pool:
         self._rng = rng
         self.passive: dict[AuthorId, None] = {}
         self.reserve: dict[AuthorId, None] = {}
+        self.familiar = FAMILIAR
+
+    def __contains__(self, peer: object) -> bool:
+        return peer in self.passive or peer in self.reserve
 
     def add(self, peer: AuthorId, instead: Sequence[AuthorId] = ()) -> None:
         """Remember ``peer``; if there is no room, one of ``instead`` goes, else one at random."""
@@ -36,6 +44,13 @@ class Pool:
             del self.passive[victim]
             self._keep(victim)
         self.passive[peer] = None
+
+    def named(self, peer: AuthorId, instead: Sequence[AuthorId], *, known: bool) -> None:
+        """A shuffle names ``peer``; ``known``: it is linked or lost."""
+        known = known or peer in self
+        self.familiar += ((FAMILIAR if known else 0) - self.familiar) // 64
+        if not known or peer in self.reserve:
+            self.add(peer, instead)
 
     def _keep(self, peer: AuthorId) -> None:
         if self._config.reserve <= 0:

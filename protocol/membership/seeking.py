@@ -2,9 +2,10 @@
 somebody of the passive view to see how things stand there.
 
 Source: HyParView (DSN 2007), section 4.3 (a lost neighbor is replaced from the passive view). Deviations, and why:
-exiles and contacts are dialled for ever; looks at passive peers find nearer ones, and every few of them *mix*: the
-hub asks to stay in the place of one of its neighbors. That keeps the mesh a random graph, and it is what makes two
-crowds one that know of each other and are both full: no shuffle and no refused request ever would.
+exiles and contacts are dialled for ever; looks at passive peers find nearer ones, and some of them *mix*: the hub asks
+to stay in the place of one of its neighbors. That keeps the mesh a random graph, and it is what makes two crowds one
+that know of each other and are both full: no shuffle and no refused request ever would. Each mix makes four links
+anew and all trees with them, so a mesh that nobody left and nobody new was seen in mixes seldom, however large it is.
 Invariants: a peer is under at most one dial; never more than ``dials_alone`` and one under way.
 """
 
@@ -82,9 +83,9 @@ class Seeking:
         if again is not None:
             wake.append(again)
 
-    def probe(self, effects: Effects, now: Instant) -> None:
+    def probe(self, effects: Effects, now: Instant, *, settled: bool) -> None:
         """Look whether somebody of the passive view is there, what it knows and how near it is; from an island, and
-        once in ``mix`` looks, try to stay with it. Whoever is far away in the mesh comes first."""
+        now and then, try to stay with it. Whoever is far away in the mesh comes first."""
         company, config = self._company, self._config
         if company.alone or company.is_small() or len(company.dials) >= config.dials:
             return
@@ -94,8 +95,19 @@ class Seeking:
         if peer is None and not island:
             peer = company.pool.draw(busy, deep=False)
         if peer is not None:
-            mix = config.mix > 0 and self._rng.below(config.mix) == 0
-            self._dial(peer, Purpose.BRIDGE if island else Purpose.MIX if mix else Purpose.PROBE, effects)
+            mixes = self._mixes(settled=settled)
+            self._dial(peer, Purpose.BRIDGE if island else Purpose.MIX if mixes else Purpose.PROBE, effects)
+
+    def _mixes(self, *, settled: bool) -> bool:
+        """Whether this look is one that mixes: one in ``mix``, or, if the mesh is settled, so few that all its hubs
+        together make one in ``mix_settled_us``."""
+        config = self._config
+        if config.mix <= 0:
+            return False
+        if not settled:
+            return self._rng.below(config.mix) == 0
+        hubs = self._company.estimate()
+        return self._rng.below(max(config.mix, hubs * config.mix_settled_us // max(1, config.probe_calm_us))) == 0
 
     def newcomer(self, peer: AuthorId, effects: Effects, now: Instant) -> None:
         """The walk of somebody who joins has ended here, and we lack a neighbor."""

@@ -79,5 +79,4 @@ class Shuffles:
 
     def _learn(self, peers: tuple[AuthorId, ...], given: tuple[AuthorId, ...], not_new: Container[AuthorId]) -> None:
         for peer in peers[: self._bound + 1]:
-            if peer not in not_new:
-                self._pool.add(peer, given)
+            self._pool.named(peer, given, known=peer in not_new)

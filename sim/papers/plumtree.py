@@ -127,11 +127,13 @@ def config_of(trees: Trees) -> TreesConfig:
             return TreesConfig.iroh()
 
 
-def _grown(job: _Job, loss: float = 0.0) -> tuple[Field, Spread]:
+def _grown(job: _Job, loss: float = 0.0, *, calm: bool = False) -> tuple[Field, Spread]:
     overlay = OverlayConfig() if job.trees == "ours" else hyparview_paper()
     field = Field(job.seed, FieldConfig(members=job.nodes, overlay=overlay, weather=WeatherConfig(loss=loss)))
     field.populate()
-    field.run((1 if job.quick else WARM_SHUFFLES) * overlay.shuffle_us)
+    field.run(
+        overlay.calm_us + overlay.shuffle_us if calm else (1 if job.quick else WARM_SHUFFLES) * overlay.shuffle_us
+    )
     return field, field.attach(SpreadConfig(trees=config_of(job.trees)))
 
 
@@ -191,8 +193,8 @@ def _senders(job: _Job) -> _Spread:
 
 
 def _authors(job: _Job) -> _Spread:
-    """Many who say something every second, each at its own moment."""
-    field, spread = _grown(job)
+    """Many who say something every second, each at its own moment, in a mesh that has come to rest."""
+    field, spread = _grown(job, calm=True)
     draw = Rng(job.seed).child("authors")
     authors = draw.sample(range(job.nodes), min(AUTHORS, max(2, job.nodes // 10)))
     moments = sorted((draw.below(AUTHOR_EVERY_US), author) for author in authors)
@@ -293,7 +295,7 @@ def _conditions(nodes: int, plan: Plan) -> dict[str, Cell]:
         "links": "10..50 ms each, up to 2 ms jitter, nothing lost unless said",
         "counted": "20 messages (quick)" if plan.quick else f"{MESSAGES} messages after {MESSAGES_WARM}",
         "authors": f"{min(AUTHORS, max(2, nodes // 10))} authors x {10 if plan.quick else AUTHOR_MESSAGES} messages"
-        f" after {AUTHOR_WARM}, one a second each",
+        f" after {AUTHOR_WARM}, one a second each, once the overlay is calm (70 s)",
         "flood": "shortest ways over the same links without jitter, work or rounding to ticks",
         "control": "IHAVE, GRAFT and PRUNE as encoded, without frames; payload: 200 B a copy",
         "paper's trees": "on views of 5 and 30; ours on ours",

@@ -19,6 +19,7 @@ from protocol.membership.overlay import Overlay
 from protocol.membership.overlay_values import (
     Dial,
     NeighborDown,
+    NeighborParting,
     NeighborUp,
     OverlayConfig,
     OverlayEffect,
@@ -167,6 +168,8 @@ class Net:
                         self.do(peer, lambda o: o.receive(author, message, self.now))
 
                 self._at(hop, deliver)
+            case NeighborParting(peer):
+                del self.neighbors[author][peer]
             case Release(peer):
                 link = self.links.get(pair(author, peer))
 
@@ -181,7 +184,7 @@ class Net:
                 self.neighbors[author][peer] = None
                 self.bridges += bridge
             case NeighborDown(peer):
-                del self.neighbors[author][peer]
+                self.neighbors[author].pop(peer, None)
             case SetTimer(key, at):
                 assert at > self.now
                 self._count += 1

@@ -12,7 +12,7 @@ from protocol.membership.overlay import PLAN, PROBE, Overlay
 from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
-    NeighborDown,
+    NeighborParting,
     NeighborUp,
     OverlayConfig,
     Priority,
@@ -263,7 +263,7 @@ def test_a_clearly_nearer_peer_takes_the_place_of_the_farthest_neighbor() -> Non
     later = NOW + MINUTE
     assert said(view.measured(ANN, 19 * MS, later)) == [Tell(ANN, Neighbor(False))]
     effects = said(view.receive(ANN, NeighborAnswer(True), later))
-    assert effects == [NeighborDown(name(15)), Release(name(15)), NeighborUp(ANN)]
+    assert effects == [NeighborParting(name(15)), Tell(name(15), NeighborAnswer(False)), NeighborUp(ANN)]
     assert view.active[ANN].near
 
 
@@ -367,5 +367,5 @@ def test_whoever_sees_only_an_island_tries_to_stay_with_somebody_outside() -> No
     assert ask == Tell(dial.peer, Neighbor(True))
     effects = said(view.receive(dial.peer, NeighborAnswer(True), later))
     assert NeighborUp(dial.peer, bridge=True) in effects
-    assert len([effect for effect in effects if isinstance(effect, NeighborDown)]) == 1
+    assert len([effect for effect in effects if isinstance(effect, NeighborParting)]) == 1
     assert len(view.active) == 8

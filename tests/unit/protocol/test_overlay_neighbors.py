@@ -14,6 +14,7 @@ from protocol.membership.overlay_values import (
     Dial,
     ForwardJoin,
     NeighborDown,
+    NeighborParting,
     NeighborUp,
     OverlayConfig,
     OverlayEffect,
@@ -194,18 +195,61 @@ def test_a_request_finds_room_up_to_the_bound_and_no_further() -> None:
     assert len(view.active) == LARGE.active_max
 
 
-def test_a_high_request_pushes_one_neighbor_out() -> None:
-    view = full()
+def pushed_out(view: Overlay) -> AuthorId:
+    """Who has to go because OTHER asks with high priority."""
     view.link_up(OTHER, False, NOW)
     effects = said(view.receive(OTHER, Neighbor(True), NOW))
-    (down,) = [effect for effect in effects if isinstance(effect, NeighborDown)]
+    (leave,) = [effect for effect in effects if isinstance(effect, NeighborParting)]
     assert effects == [
-        down,
-        Release(down.peer),
+        leave,
+        Tell(leave.peer, NeighborAnswer(False)),
         Tell(OTHER, NeighborAnswer(True)),
         NeighborUp(OTHER),
     ]
-    assert down.peer in view.passive, "who had to go stays known"
+    return leave.peer
+
+
+def test_a_high_request_pushes_one_neighbor_out_whose_link_carries_on_for_a_while() -> None:
+    view = full()
+    gone = pushed_out(view)
+    assert gone not in view.active
+    assert gone in view.carriers
+    assert view.parting() == (gone,)
+    assert said(view.timer(PLAN, NOW + LARGE.part_us - 1)) == []
+    assert said(view.timer(PLAN, NOW + LARGE.part_us)) == [NeighborDown(gone), Release(gone)]
+    assert gone not in view.carriers
+    assert gone in view.passive, "who had to go stays known"
+
+
+def test_a_neighbor_that_takes_its_leave_carries_on_until_it_closes_the_link() -> None:
+    view = full()
+    assert said(view.receive(name(10), NeighborAnswer(False), NOW)) == [NeighborParting(name(10))]
+    assert name(10) in view.carriers
+    assert said(view.receive(name(10), NeighborAnswer(False), NOW + 1)) == [], "twice is not sooner"
+    assert NeighborDown(name(10)) in view.link_down(name(10), True, NOW + LARGE.part_us)
+    assert name(10) in view.passive
+
+
+def test_whoever_takes_its_leave_and_stays_is_let_go() -> None:
+    view = full()
+    view.receive(name(10), NeighborAnswer(False), NOW)
+    assert Release(name(10)) in view.timer(PLAN, NOW + 2 * LARGE.part_us)
+
+
+def test_whoever_parts_and_asks_again_is_a_neighbor_again() -> None:
+    view = full()
+    view.receive(name(10), NeighborAnswer(False), NOW)
+    effects = said(view.receive(name(10), Neighbor(False), NOW + 1))
+    assert effects == [Tell(name(10), NeighborAnswer(True)), NeighborUp(name(10))]
+    assert view.parting() == ()
+    assert said(view.timer(PLAN, NOW + 2 * LARGE.part_us)) == []
+
+
+def test_a_parting_neighbor_that_dies_is_gone_at_once() -> None:
+    view = full()
+    view.receive(name(10), NeighborAnswer(False), NOW)
+    assert NeighborDown(name(10)) in view.link_down(name(10), False, NOW + 1)
+    assert name(10) not in view.carriers
 
 
 def test_high_requests_in_a_row_push_out_one_neighbor_in_two_seconds() -> None:
@@ -214,7 +258,7 @@ def test_high_requests_in_a_row_push_out_one_neighbor_in_two_seconds() -> None:
     for number in range(100, 140):
         view.link_up(name(number), False, NOW + number * 100 * MS)
         effects = view.receive(name(number), Neighbor(True), NOW + number * 100 * MS)
-        pushed += sum(isinstance(effect, NeighborDown) for effect in effects)
+        pushed += sum(isinstance(effect, NeighborParting) for effect in effects)
         if Tell(name(number), NeighborAnswer(False)) in effects:
             view.link_down(name(number), True, NOW + number * 100 * MS)
     assert pushed == 2, "forty requests in four seconds"
