@@ -16,8 +16,8 @@ from contextlib import contextmanager
 
 import trio
 
-READY_MAX = 64
-"""Links served before other tasks have their turn."""
+READY_MAX = 4
+"""Links served before other tasks have their turn: a link may bring many frames, and who asks how the hub is waits."""
 
 
 class Poller:
@@ -45,10 +45,15 @@ class Poller:
         with self._epoll as ready:
             while True:
                 await trio.lowlevel.wait_readable(ready.fileno())
-                for number, _ in ready.poll(0, READY_MAX):
-                    call = self._calls.get(number)  # an earlier call may have ended this link
-                    if call is not None:
-                        call()
+                while self._serve(ready.poll(0, READY_MAX)) == READY_MAX:
+                    await trio.lowlevel.checkpoint()
+
+    def _serve(self, readable: list[tuple[int, int]]) -> int:
+        for number, _ in readable:
+            call = self._calls.get(number)  # an earlier call may have ended this link
+            if call is not None:
+                call()
+        return len(readable)
 
 
 def poller() -> Poller | None:
