@@ -5,6 +5,7 @@ Invariants: a request has at most 4 MiB; an unknown or malformed one gets an err
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -55,39 +56,41 @@ async def serve_control(hub: Hub, path: Path, *, task_status: trio.TaskStatus[No
             os.umask(before)
         os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
         listener.listen(CLIENTS_MAX)
-        places = trio.Semaphore(CLIENTS_MAX)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, hub, listener, trio.Semaphore(CLIENTS_MAX), nursery)
             task_status.started()
-            while True:
-                await trio.lowlevel.wait_readable(listener)
-                try:
-                    while True:
-                        nursery.start_soon(_serve, hub, listener.accept()[0], places)
-                except BlockingIOError:
-                    continue
-                except OSError as fault:
-                    if fault.errno not in SCARCE:
-                        raise
-                    await trio.sleep(0.1)  # out of descriptors or memory: the hub goes on, the asker waits
     finally:
         listener.close()
         path.unlink(missing_ok=True)
 
 
-async def _serve(hub: Hub, client: socket.socket, places: trio.Semaphore) -> None:
-    """Answer one asker. What it has asked already is read and answered in one turn: on a busy hub turns are long."""
-    with client:
-        client.setblocking(False)
+async def _serve(hub: Hub, listener: socket.socket, places: trio.Semaphore, nursery: trio.Nursery) -> None:
+    """Take the next asker, let a successor wait for the one after it, and answer: from question to answer it is one
+    turn of the loop where it can be, because on a busy hub turns are long."""
+    try:
+        places.acquire_nowait()
+    except trio.WouldBlock:
+        await places.acquire()
+    try:
+        with await _accept(listener) as client:
+            nursery.start_soon(_serve, hub, listener, places, nursery)
+            client.setblocking(False)
+            with contextlib.suppress(TransportError):
+                await _converse(hub, client)
+    finally:
+        places.release()
+
+
+async def _accept(listener: socket.socket) -> socket.socket:
+    while True:
         try:
-            places.acquire_nowait()
-        except trio.WouldBlock:
-            await places.acquire()
-        try:
-            await _converse(hub, client)
-        except TransportError:
-            return
-        finally:
-            places.release()
+            return listener.accept()[0]
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(listener)
+        except OSError as fault:
+            if fault.errno not in SCARCE:
+                raise
+            await trio.sleep(0.1)  # out of descriptors or memory: the hub goes on, the asker waits
 
 
 async def _converse(hub: Hub, client: socket.socket) -> None:
