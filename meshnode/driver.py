@@ -4,7 +4,7 @@ Deviation from one-task-and-channels (decision record 0002): ``feed`` is a plain
 task has news. It never awaits, so two calls cannot interleave; inputs that arise while effects are performed wait
 in order. This costs a third of a memory channel and a task switch per message. What a Node does to keep house waits
 for company: to wake up is most of what an idle hub costs (decision record 0005).
-Invariants: ``Node.handle`` is never re-entered; no timer fires early, and none but ``PATIENT`` ones late on purpose.
+Invariants: ``Node.handle`` is never re-entered; no timer fires early, and only housekeeping late on purpose.
 """
 
 from __future__ import annotations
@@ -39,18 +39,15 @@ from protocol.effects import (
 from protocol.errors import Reason
 from protocol.ids import AuthorId, LinkId
 from protocol.inputs import Input, TimerFired, TimerKey
-from protocol.membership.overlay import PLAN
-from protocol.node import TICK, Node
+from protocol.node import HOUSEKEEPING, Node
 from protocol.timers import TimerTable
 from protocol.wire.joining import PeerRecord
 
 log = logging.getLogger("meshnode")
 NEVER: Instant = 1 << 62
 TIMERS_AT_ONCE = 16
-PATIENT: frozenset[TimerKey] = frozenset({TICK, PLAN})
-"""Housekeeping, about once a second each: nobody waits for it."""
 PATIENCE_US: Duration = 100 * MS
-"""So late does it come where nothing else wakes the hub; an idle one with eight links wakes every 80 ms."""
+"""So late does housekeeping come where nothing else wakes the hub; an idle one with eight links wakes every 80 ms."""
 
 
 class Driver:
@@ -192,7 +189,7 @@ class Driver:
     # --- timers -------------------------------------------------------------------------------------------------
 
     def _set_timer(self, key: TimerKey, at: Instant) -> None:
-        if key in PATIENT:
+        if key in HOUSEKEEPING:
             self._patient[key] = at
             self._patient_at = min(self._patient.values())
             at += PATIENCE_US
