@@ -5,8 +5,10 @@ Invariants: a request has at most 4 MiB; an unknown or malformed one gets an err
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshnode import glitches, stories, trusting, view
+from meshnode.transport.greeting import receive, send_all
 from meshnode.transport.tcp import SCARCE
-from protocol.errors import StoreError
+from protocol.errors import StoreError, TransportError
 
 if TYPE_CHECKING:
     from meshnode.daemon import Hub
@@ -24,6 +27,7 @@ REQUEST_BYTES_MAX = 4 << 20
 """A story of two megabytes, escaped; only the owner can open the socket."""
 PATH_BYTES_MAX = 107
 CLIENTS_MAX = 16
+READ_BYTES = 16_384
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -42,46 +46,63 @@ async def serve_control(hub: Hub, path: Path, *, task_status: trio.TaskStatus[No
     """Answer until cancelled; the socket file is removed at the end."""
     path = socket_path(path.parent)
     path.unlink(missing_ok=True)  # the state directory's lock says that no daemon lives there
-    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        listener.setblocking(False)
         before = os.umask(0o177)
         try:
-            await sock.bind(os.fsencode(path))
+            listener.bind(os.fsencode(path))
         finally:
             os.umask(before)
         os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
-        sock.listen(CLIENTS_MAX)
-        limit = trio.CapacityLimiter(CLIENTS_MAX)
+        listener.listen(CLIENTS_MAX)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, hub, listener, trio.Semaphore(CLIENTS_MAX), nursery)
             task_status.started()
-            while True:
-                try:
-                    client, _ = await sock.accept()
-                except OSError as fault:
-                    if fault.errno not in SCARCE:
-                        raise
-                    await trio.sleep(0.1)  # out of descriptors or memory: the hub goes on, the asker waits
-                    continue
-                nursery.start_soon(_serve, hub, trio.SocketStream(client), limit)
     finally:
-        sock.close()
+        listener.close()
         path.unlink(missing_ok=True)
 
 
-async def _serve(hub: Hub, stream: trio.SocketStream, limit: trio.CapacityLimiter) -> None:
-    async with limit, stream:
-        buffer = b""
+async def _serve(hub: Hub, listener: socket.socket, places: trio.Semaphore, nursery: trio.Nursery) -> None:
+    """Take the next asker, let a successor wait for the one after it, and answer: from question to answer it is one
+    turn of the loop where it can be, because on a busy hub turns are long."""
+    try:
+        places.acquire_nowait()
+    except trio.WouldBlock:
+        await places.acquire()
+    try:
+        with await _accept(listener) as client:
+            nursery.start_soon(_serve, hub, listener, places, nursery)
+            client.setblocking(False)
+            with contextlib.suppress(TransportError):
+                await _converse(hub, client)
+    finally:
+        places.release()
+
+
+async def _accept(listener: socket.socket) -> socket.socket:
+    while True:
         try:
-            while True:
-                while b"\n" not in buffer:
-                    chunk = await stream.receive_some(16_384)
-                    if not chunk or len(buffer) > REQUEST_BYTES_MAX:
-                        return
-                    buffer += chunk
-                line, _, buffer = buffer.partition(b"\n")
-                await stream.send_all(json.dumps(await answer(hub, line)).encode() + b"\n")
-        except trio.BrokenResourceError:
-            return
+            return listener.accept()[0]
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(listener)
+        except OSError as fault:
+            if fault.errno not in SCARCE:
+                raise
+            await trio.sleep(0.1)  # out of descriptors or memory: the hub goes on, the asker waits
+
+
+async def _converse(hub: Hub, client: socket.socket) -> None:
+    buffer = b""
+    while True:
+        while b"\n" not in buffer:
+            chunk = await receive(client, READ_BYTES)
+            if not chunk or len(buffer) > REQUEST_BYTES_MAX:
+                return
+            buffer += chunk
+        line, _, buffer = buffer.partition(b"\n")
+        await send_all(client, json.dumps(await answer(hub, line)).encode() + b"\n")
 
 
 async def answer(hub: Hub, line: bytes) -> dict[str, object]:

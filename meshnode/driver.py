@@ -2,8 +2,9 @@
 
 Deviation from one-task-and-channels (decision record 0002): ``feed`` is a plain call into the Node from whichever
 task has news. It never awaits, so two calls cannot interleave; inputs that arise while effects are performed wait
-in order. This costs a third of a memory channel and a task switch per message.
-Invariants: ``Node.handle`` is never re-entered; timers that are due fire before the next input.
+in order. This costs a third of a memory channel and a task switch per message. What a Node does to keep house waits
+for company: to wake up is most of what an idle hub costs (decision record 0005).
+Invariants: ``Node.handle`` is never re-entered; no timer fires early, and only housekeeping late on purpose.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 import trio
 
 from meshnode.transport.link import Link
-from protocol.clock import SECOND, Instant
+from protocol.clock import MS, SECOND, Duration, Instant
 from protocol.effects import (
     CancelTimer,
     Connect,
@@ -37,14 +38,16 @@ from protocol.effects import (
 )
 from protocol.errors import Reason
 from protocol.ids import AuthorId, LinkId
-from protocol.inputs import Input, TimerFired
-from protocol.node import Node
+from protocol.inputs import Input, TimerFired, TimerKey
+from protocol.node import HOUSEKEEPING, Node
 from protocol.timers import TimerTable
 from protocol.wire.joining import PeerRecord
 
 log = logging.getLogger("meshnode")
 NEVER: Instant = 1 << 62
 TIMERS_AT_ONCE = 16
+PATIENCE_US: Duration = 100 * MS
+"""So late does housekeeping come where nothing else wakes the hub; an idle one with eight links wakes every 80 ms."""
 
 
 class Driver:
@@ -80,6 +83,8 @@ class Driver:
         self._load_payload = load_payload
         self._observe = observe
         self._timers = TimerTable()
+        self._patient: dict[TimerKey, Instant] = {}
+        self._patient_at: Instant = NEVER
         self._scope: trio.CancelScope | None = None
         self._inputs: deque[Input] = deque()
         self._busy = False
@@ -106,8 +111,12 @@ class Driver:
             self._busy = False
 
     def _step(self, input: Input) -> None:
-        for effect in self.node.handle(input, self.clock()):
+        now = self.clock()
+        for effect in self.node.handle(input, now):
             self._perform(effect)
+        if now >= self._patient_at and type(input) is not TimerFired:  # after timers others have a turn
+            self._inputs.append(TimerFired(self._pop_patient()))
+            self._rearm()
 
     def feed_in_turn(self, *inputs: Input) -> None:
         """Like one ``feed`` after the other, but what they send on a link leaves in one write at the end."""
@@ -143,9 +152,7 @@ class Driver:
         elif type(effect) is Emit:
             self._observe(effect.event)
         elif type(effect) is SetTimer:
-            self._timers.set(effect.key, effect.at)
-            if effect.at < self._armed_at:  # a later one is found when the sleeper wakes
-                self._rearm()
+            self._set_timer(effect.key, effect.at)
         else:
             self._perform_rare(effect)
 
@@ -162,6 +169,8 @@ class Driver:
                     port.disconnect(code)
             case CancelTimer(key):
                 self._timers.cancel(key)
+                if self._patient.pop(key, None) is not None:
+                    self._patient_at = min(self._patient.values(), default=NEVER)
             case StoreBoot(boot):
                 self._store_boot(boot)
             case StoreKeyState(author, encoded):
@@ -179,23 +188,40 @@ class Driver:
 
     # --- timers -------------------------------------------------------------------------------------------------
 
+    def _set_timer(self, key: TimerKey, at: Instant) -> None:
+        if key in HOUSEKEEPING:
+            self._patient[key] = at
+            self._patient_at = min(self._patient.values())
+            at += PATIENCE_US
+        else:
+            self._timers.set(key, at)
+        if at < self._armed_at:  # a later one is found when the sleeper wakes
+            self._rearm()
+
     def _rearm(self) -> None:
         if self._scope is not None:
             self._scope.deadline = self._deadline()
 
+    def _pop_due(self) -> TimerKey | None:
+        now = self.clock()
+        key = self._timers.pop_due(now)
+        return self._pop_patient() if key is None and now >= self._patient_at else key
+
+    def _pop_patient(self) -> TimerKey:
+        key = min(self._patient, key=self._patient.__getitem__)
+        del self._patient[key]
+        self._patient_at = min(self._patient.values(), default=NEVER)
+        return key
+
     def _deadline(self) -> float:
-        at = self._timers.next_at()
-        if at is None:
-            self._armed_at = NEVER
-            return float("inf")
-        self._armed_at = at
-        return trio.current_time() + max(0, at - self.clock()) / SECOND
+        self._armed_at = at = min(self._timers.next_at() or NEVER, self._patient_at + PATIENCE_US)
+        return trio.current_time() + max(0, at - self.clock()) / SECOND if at < NEVER else float("inf")
 
     async def run_timers(self) -> None:
         """Fire what is due, for ever: one sleeping task whose deadline moves. Others have a turn after a few."""
         fired = 0
         while True:
-            key = self._timers.pop_due(self.clock()) if fired < TIMERS_AT_ONCE else None
+            key = self._pop_due() if fired < TIMERS_AT_ONCE else None
             if key is not None:
                 self.feed(TimerFired(key))
                 fired += 1

@@ -55,7 +55,7 @@ from protocol.inputs import (
 from protocol.membership import liveness, views
 from protocol.membership.addresses import AddressBook
 from protocol.membership.liveness import Liveness, LivenessConfig
-from protocol.membership.overlay import Overlay
+from protocol.membership.overlay import PLAN, Overlay
 from protocol.membership.overlay_values import OverlayConfig
 from protocol.membership.views import Views, ViewsConfig
 from protocol.neighborhood import Neighborhood, within
@@ -71,6 +71,8 @@ from protocol.wire import messages as wire
 from protocol.wire.records import VectorRecord
 
 TICK: TimerKey = ("tick",)
+HOUSEKEEPING: frozenset[TimerKey] = frozenset({TICK, PLAN})
+"""About once a second each, and nobody waits for it: a driver may let these timers come a little late."""
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 
 

@@ -14,6 +14,8 @@ from protocol.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX
 from protocol.link.handshake import Established, Handshake
 from protocol.wire.framing import FrameReader, frame
 
+READ_BYTES = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
@@ -38,7 +40,10 @@ async def greet(
     while True:
         body = reader.pop()
         while body is None:
-            reader.push(await _receive(sock))
+            data = await receive(sock, READ_BYTES)
+            if not data:
+                raise TransportError("closed during the handshake")
+            reader.push(data)
             body = reader.pop()
         progress = handshake.receive(body)
         if progress.established is not None and blocks(progress.established.peer):
@@ -66,15 +71,16 @@ async def send_all(sock: socket.socket, data: bytes) -> None:
             raise TransportError(str(fault)) from fault
 
 
-async def _receive(sock: socket.socket) -> bytes:
+async def receive(sock: socket.socket, count: int) -> bytes:
+    """At most ``count`` bytes, as soon as there are any; nothing at the stream's end.
+
+    Raises:
+        TransportError: the stream is gone.
+    """
     while True:
-        await trio.lowlevel.wait_readable(sock)
         try:
-            data = sock.recv(4_096)
+            return sock.recv(count)
         except BlockingIOError:
-            continue
+            await trio.lowlevel.wait_readable(sock)
         except OSError as fault:
             raise TransportError(str(fault)) from fault
-        if not data:
-            raise TransportError("closed during the handshake")
-        return data

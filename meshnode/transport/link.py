@@ -29,7 +29,7 @@ from protocol.link.channel import Channel
 from protocol.wire.framing import FrameReader, frame
 from protocol.wire.messages import Bye, Message, encode_frame
 
-READ_BYTES = 65_536
+READ_BYTES = 16_384
 OUTBOX_BYTES = 16_384
 SLOW_S = 10.0
 LINGER_S = 0.5
@@ -226,13 +226,15 @@ class Link:
             self._driver.count(fault.reason)
             self._end(None)
 
-    def _receive(self) -> None:
-        """Read once from a socket that is readable."""
+    def _receive(self) -> int:
+        """Read once from a socket that is readable; returns how many bytes it held."""
         data = self._received()
         if data:
             self._take(data)
-        elif data is not None:
+            return len(data)
+        if data is not None:
             self._end(None)
+        return 0
 
     async def _read(self) -> None:
         self._take(b"")  # what the handshake's last read brought along

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from meshnode import view
-from meshnode.control import REQUEST_BYTES_MAX
+from meshnode.control import CLIENTS_MAX, REQUEST_BYTES_MAX
 from protocol.errors import StoreError
 from tests.daemon.hostile import hostile
 from tests.daemon.rig import Crew, Member, ask_control, crew_in, lab, only_fault, until
@@ -248,6 +248,22 @@ async def test_several_questions_may_share_a_connection_and_arrive_in_pieces(tmp
         first, second, third = [json.loads(line) for line in answers.splitlines()]
         assert first["author"] == one.author.hex()
         assert set(second) == set(third) == {"error"}
+
+
+async def test_who_says_nothing_keeps_nobody_waiting_until_all_places_are_taken(tmp_path: Path) -> None:
+    async with crew_in(tmp_path) as crew:
+        one = await crew.start("one")
+        silent = [await trio.open_unix_socket(str(tmp_path / "one" / "control.sock")) for _ in range(CLIENTS_MAX - 1)]
+        assert (await ask(one, cmd="status"))["author"] == one.author.hex()
+        silent.append(await trio.open_unix_socket(str(tmp_path / "one" / "control.sock")))
+        with trio.move_on_after(0.2) as patience:
+            await ask(one, cmd="status")
+        assert patience.cancelled_caught
+        await silent.pop().aclose()
+        with trio.fail_after(5):
+            assert (await ask(one, cmd="status"))["author"] == one.author.hex()
+        for stream in silent:
+            await stream.aclose()
 
 
 async def test_a_line_without_end_is_hung_up_on(tmp_path: Path) -> None:

@@ -135,6 +135,26 @@ def test_a_garbled_file_is_refused_by_file_and_line(tmp_path: Path, name: str, t
     assert what in message
 
 
+@pytest.mark.parametrize(
+    ("tail", "line", "what"),
+    [
+        ("hello\n", 30_001, "expected one number, found 'hello'"),
+        ("0.5,0.6", 30_001, "expected one number, found '0.5,0.6'"),
+        ("\n" * 99_999 + "0.6\n", 30_001, "empty line inside the data"),
+    ],
+)
+def test_a_fault_far_inside_a_long_file_is_named_by_its_line(tmp_path: Path, tail: str, line: int, what: str) -> None:
+    message = refusal(folder(tmp_path, EDA="1000\n4\n" + "0.512345\n" * 29_998 + tail))
+    assert f"EDA.csv: line {line}: " in message
+    assert what in message
+
+
+def test_a_long_file_may_end_in_blank_lines_or_without_an_end_of_line(tmp_path: Path) -> None:
+    for tail in ("\n" * 99_999, "0.6"):
+        recording = load_recording(folder(tmp_path, EDA="1000\n4\n" + "0.512345\n" * 29_998 + tail))
+        assert len(recording.signals[0]) == 29_998 + ("0.6" in tail)
+
+
 def test_a_long_garbled_line_is_not_repeated_in_full(tmp_path: Path) -> None:
     assert len(refusal(folder(tmp_path, EDA="1000\n4\n" + "x" * 5000))) < len(str(tmp_path)) + 150
 
