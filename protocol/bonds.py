@@ -95,6 +95,7 @@ class Bonds:
         self._keys_own: tuple[DhKey, ...] | None = None
         self._news: list[LedgerNews] = []
         self._unread: dict[EventId, EventRecord] = {}
+        self._recalling: dict[EventId, None] = {}
         self._reading: EventRecord | None = None
         self._offset_ms: int | None = None
         self._floor_ms = 0
@@ -137,6 +138,7 @@ class Bonds:
         ]
         self._unread = {event.id: event for event in sorted(held, key=lambda event: event.author != self._own)}
         self.todo = self.todo or bool(self._unread)
+        self._recalling = dict.fromkeys(self._unread)
 
     def dated(self, utc_offset_ms: int | None, now: Instant) -> list[Effect]:
         """The date is known, or not any more. It is taken once in a run and goes on with boot time: a clock that is set
@@ -155,6 +157,12 @@ class Bonds:
             for (subject, since), until in pardons.items()
             for effect in self.pardon(Pardon(subject, since, until))
         ]
+
+    @property
+    def remembers(self) -> bool:
+        """Whether all words that were on the disk at the start have been read back; until then nobody stands as it
+        should, and gates know fewer people than they will."""
+        return not self._recalling
 
     def trusts(self, author: AuthorId, now: Instant) -> bool:
         """Whether ``author`` stands above 0 by the words of those whom this hub's person knows."""
@@ -195,6 +203,7 @@ class Bonds:
                     self._unread[event.id] = event
                 case PayloadErased(event):
                     self._unread.pop(event.id, None)
+                    self._recalling.pop(event.id, None)
                     effects += self._told(self.trust.forget(event.author, (event.incarnation, event.seq)))
                 case ForkProven(author):
                     effects += self._told(self.trust.prove(author))
@@ -205,6 +214,8 @@ class Bonds:
             if event.payload_size <= SEALED_BYTES_MAX:
                 self._reading = event
                 effects.append(LoadPayload(self._own, event.id, 0, 1))
+            else:
+                self._recalling.pop(event.id, None)
 
     def loaded(self, loaded: PayloadLoaded, now: Instant) -> list[Effect]:
         """The store has read what :meth:`settle` has asked for."""
@@ -212,6 +223,7 @@ class Bonds:
         if event is None or event.id != loaded.event:
             return []
         self._reading = None
+        self._recalling.pop(event.id, None)
         self.todo = bool(self._unread)
         if loaded.salt is None or not loaded.chunks:
             return []  # erased meanwhile

@@ -428,6 +428,11 @@ class Node:
         """How somebody stands with this hub, -1..1."""
         return self._bonds.trust.standing(author, self._bonds.utc_ms(now)).value
 
+    @property
+    def remembers(self) -> bool:
+        """Whether this run has read back what was said of people before it; standings mean nothing sooner."""
+        return self._bonds.remembers
+
     def session_shared(self, author: AuthorId, now: Instant) -> list[Effect]:
         """An echo session that ``author`` and this hub shared has ended."""
         return self._bonds.session_shared(author, now)
