@@ -24,6 +24,7 @@ from protocol.effects import (
     Emit,
     EventAccepted,
     ForkProven,
+    KeepKeyState,
     LedgerNews,
     LoadPayload,
     MeetingEnded,
@@ -296,7 +297,9 @@ class Bonds:
         readers = (self._identity.key_state.key, state.key, *self._circle().values())
         content = seal_word(self._mesh_id, self._own, word, readers, digest(b"seal", key=asked.seed))
         salt = digest(b"salt", key=asked.seed, size=SALT_BYTES)
-        return self._durable.handle(WriteEvent(asked.request, SEALED, salt, content), now)
+        kept = self._keys.keep(asked.subject)  # or whoever falls silent could not be spoken of, nor taken back
+        effects: list[Effect] = [] if kept is None else [KeepKeyState(kept.author, kept.encoded)]
+        return effects + self._durable.handle(WriteEvent(asked.request, SEALED, salt, content), now)
 
     def _circle(self) -> dict[AuthorId, bytes]:
         """Whom our person lets read what it says of others, as far as their keys are known here."""

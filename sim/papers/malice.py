@@ -4,7 +4,8 @@ Source: the attacks are those of Hoffman, Zage and Nita-Rotaru's survey (ACM Com
 whitewashing, on-off. ``liars``: people know some others, and say what these are worth; 30 % turn everything around.
 What a hub then thinks of each person it has heard of is compared with the truth (Spearman's rank correlation), for
 every honest hub. ``turncoats``: what somebody hostile gains by a new name, or by being honest by turns, in what
-standing gives: weight and seats, beside those of an honest newcomer and of somebody honest all the time. ``forks``: a
+standing gives: weight and seats, beside those of an honest newcomer and of somebody honest all the time. ``farmers``:
+what somebody gains by starting glitches (farming.py). ``forks``: a
 hub signs twice; a round is the time between two reconciliations, counted from the first proof anywhere.
 The words of third persons come to a hub by their circles; in ``liars`` everybody is in everybody's circle.
 """
@@ -25,11 +26,12 @@ from protocol.trust.values import DAY_MS, STRENGTH_MAX, Attestation, TrustConfig
 from sim.adversaries import forker
 from sim.host import Host
 from sim.papers import Cell, Found, Plan, Row
+from sim.papers.farming import WAYS, FarmJob, farmed
 from sim.papers.state_plane import Untraced
 from sim.world import World, WorldConfig
 
 ABOUT: Final = "whether standing follows the truth among liars, what turncoats gain, how soon a fork is known to all"
-PARTS: Final = ("liars", "turncoats", "forks")
+PARTS: Final = ("liars", "turncoats", "farmers", "forks")
 PEOPLE: Final = 100
 KNOWN: Final = 20
 """People that each has dealt with and speaks of."""
@@ -39,6 +41,9 @@ ERROR: Final = 0.2
 SEEDS: Final = 20
 FORK_HUBS: Final = 40
 FORK_SEEDS: Final = 5
+FARM_SEEDS: Final = 10
+FARM_NOISE: Final = 1e-6
+"""Words that took another way are a few milliseconds older."""
 ROUND_US: Final = 10 * SECOND
 ROUNDS_AT_MOST: Final = 2.0
 NOW_MS: Final = 20_000 * DAY_MS
@@ -175,6 +180,16 @@ def run(plan: Plan) -> Found:
             most = max(gain[at] for gain in gains)
             bars.append(Bar(f"{what}: gain in weight and seats", most, 0.0, "contacts"))
             rows.append({"part": what, "worst": most, "mean": sum(gain[at] for gain in gains) / len(gains)})
+    if plan.wants("farmers"):
+        lives = [FarmJob(way, seed) for way in WAYS for seed in plan.seed_range(1 if plan.quick else FARM_SEEDS)]
+        harvest = list(zip(lives, plan.each("farmers", farmed, lives), strict=True))
+        for way in WAYS:
+            runs_of_way = [one for job, one in harvest if job.way == way]
+            gained = [gain for one in runs_of_way for gain in one.gains]
+            bars.append(Bar(f"farmer who {way}: gain in standing", max(gained), FARM_NOISE, "", at_most=True))
+            given = sum(one.amnesties for one in runs_of_way)
+            row: Row = {"part": f"farmer who {way}", "worst": max(gained), "mean": sum(gained) / len(gained)}
+            rows.append({**row, "runs": len(runs_of_way), "amnesties": given})
     if plan.wants("forks"):
         hubs = plan.nodes or FORK_HUBS
         runs = plan.seed_range(1 if plan.quick else FORK_SEEDS)
