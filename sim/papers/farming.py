@@ -22,6 +22,7 @@ from protocol.rng import Rng
 from sim.adversaries import say
 from sim.host import Host
 from sim.papers.state_plane import Untraced
+from sim.words import tell
 from sim.world import World, WorldConfig
 
 HONEST: Final = 8
@@ -96,6 +97,8 @@ def _crowd(seed: int) -> _Crowd:
     farmer = world.add("farmer", person=False)
     world.run(MET_US)
     known = [*honest, *helpers]
+    tell(world, farmer, 60)  # so that all hold its key
+    world.run(world.now + MET_US)
     for host in known:
         say(world, host, known, 100)
     for host in honest[: 2 * ROUNDS]:

@@ -9,6 +9,7 @@ from protocol.effects import (
     Emit,
     Event,
     EventWritten,
+    KeepKeyState,
     LoadPayload,
     MeetingCode,
     MeetingEnded,
@@ -104,7 +105,9 @@ def test_words_are_read_again_after_a_restart() -> None:
     for who in ("left", "right"):
         two.crash(who)
         two.restart(who)
+    assert not two.left.remembers
     two.advance(20 * SECOND)
+    assert two.left.remembers
     assert (two.value("left", "right"), two.value("right", "left")) == before
 
 
@@ -127,6 +130,15 @@ def test_nobody_can_be_spoken_of_before_it_is_known_nor_oneself() -> None:
             if subject == hub.node.author
             else "nothing is known of that hub here: it has to be met first",
         )
+
+
+def test_the_keys_of_whoever_is_spoken_of_are_kept() -> None:
+    hub = Hub()
+    hub.join(1, ANN)
+    kept = [one for one in hub.act(Attest(1, ANN.author, 100, SEED)) if isinstance(one, KeepKeyState)]
+    assert ANN.author in [one.author for one in kept], "beside our own"
+    again = hub.act(Attest(2, ANN.author, 50, digest(SEED)))
+    assert not [one for one in again if isinstance(one, KeepKeyState)]
 
 
 def test_a_strength_out_of_range_is_refused() -> None:
