@@ -105,9 +105,9 @@ def test_words_are_read_again_after_a_restart() -> None:
     for who in ("left", "right"):
         two.crash(who)
         two.restart(who)
-    assert not two.left.remembers
+    assert [node.remembers for node in (two.left, two.right)] == [False, False]
     two.advance(20 * SECOND)
-    assert two.left.remembers
+    assert [node.remembers for node in (two.left, two.right)] == [True, True]
     assert (two.value("left", "right"), two.value("right", "left")) == before
 
 
