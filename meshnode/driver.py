@@ -83,8 +83,7 @@ class Driver:
         self._load_payload = load_payload
         self._observe = observe
         self._timers = TimerTable()
-        self._patient: dict[TimerKey, Instant] = {}
-        self._patient_at: Instant = NEVER
+        self._patient = TimerTable()
         self._scope: trio.CancelScope | None = None
         self._inputs: deque[Input] = deque()
         self._busy = False
@@ -114,9 +113,11 @@ class Driver:
         now = self.clock()
         for effect in self.node.handle(input, now):
             self._perform(effect)
-        if now >= self._patient_at and type(input) is not TimerFired:  # after timers others have a turn
-            self._inputs.append(TimerFired(self._pop_patient()))
-            self._rearm()
+        if type(input) is not TimerFired:  # after timers others have a turn
+            key = self._patient.pop_due(now)
+            if key is not None:
+                self._inputs.append(TimerFired(key))
+                self._rearm()
 
     def feed_in_turn(self, *inputs: Input) -> None:
         """Like one ``feed`` after the other, but what they send on a link leaves in one write at the end."""
@@ -169,8 +170,7 @@ class Driver:
                     port.disconnect(code)
             case CancelTimer(key):
                 self._timers.cancel(key)
-                if self._patient.pop(key, None) is not None:
-                    self._patient_at = min(self._patient.values(), default=NEVER)
+                self._patient.cancel(key)
             case StoreBoot(boot):
                 self._store_boot(boot)
             case StoreKeyState(author, encoded):
@@ -190,8 +190,7 @@ class Driver:
 
     def _set_timer(self, key: TimerKey, at: Instant) -> None:
         if key in HOUSEKEEPING:
-            self._patient[key] = at
-            self._patient_at = min(self._patient.values())
+            self._patient.set(key, at)
             at += PATIENCE_US
         else:
             self._timers.set(key, at)
@@ -204,17 +203,11 @@ class Driver:
 
     def _pop_due(self) -> TimerKey | None:
         now = self.clock()
-        key = self._timers.pop_due(now)
-        return self._pop_patient() if key is None and now >= self._patient_at else key
-
-    def _pop_patient(self) -> TimerKey:
-        key = min(self._patient, key=self._patient.__getitem__)
-        del self._patient[key]
-        self._patient_at = min(self._patient.values(), default=NEVER)
-        return key
+        return self._timers.pop_due(now) or self._patient.pop_due(now)
 
     def _deadline(self) -> float:
-        self._armed_at = at = min(self._timers.next_at() or NEVER, self._patient_at + PATIENCE_US)
+        patient = (self._patient.next_at() or NEVER) + PATIENCE_US
+        self._armed_at = at = min(self._timers.next_at() or NEVER, patient)
         return trio.current_time() + max(0, at - self.clock()) / SECOND if at < NEVER else float("inf")
 
     async def run_timers(self) -> None:

@@ -26,7 +26,7 @@ RENEWED: Final = 2
 _NEVER: Final = -(1 << 62)
 _UNHEARD: Final = (_NEVER, _NEVER)
 _HEARD: Final = 8
-_NEVER_US: Final = 1 << 62
+_FOR_EVER: Final = 1 << 62
 
 
 @dataclass(slots=True, eq=False)  # state: changes in place
@@ -71,16 +71,12 @@ class Branch:
         self.quiet = sum([neighbor.bit for peer, neighbor in neighbors.items() if peer in lazy])
         return self.eager
 
-    def slower_us(self, lazy: AuthorId) -> Duration | None:
-        """How much later than the first a copy came from a ``lazy`` neighbor when the tree was made; None: unknown."""
+    def slower_us(self, lazy: AuthorId) -> Duration:
+        """How much later than the first a copy came from a ``lazy`` neighbor when the tree was made; for ever if
+        that is not known."""
         if self.renewed_at is None or self.lazy[lazy] < self.renewed_at:
-            return None
+            return _FOR_EVER
         return self.lazy[lazy] - self.renewed_at
-
-    def slowness(self, lazy: AuthorId) -> Duration:
-        """The same for comparison: whoever is not known comes last."""
-        slower_us = self.slower_us(lazy)
-        return _NEVER_US if slower_us is None else slower_us
 
     def changed(self) -> None:
         """Who is a neighbor is not what it was."""

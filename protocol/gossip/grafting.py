@@ -12,7 +12,7 @@ cannot have it from that parent.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from protocol import limits
@@ -52,12 +52,7 @@ class Grafting:
 
     def gone(self, peer: AuthorId, now: Instant) -> list[Push]:
         """The link with ``peer`` has ended."""
-        hops = self._hops_elsewhere(now)
-        effects: list[Push] = []
-        for author, branch in self._branches.every():
-            if branch.source == peer:
-                self._take(self._parents(author, branch, hops, BESIDE), author, branch, effects)
-        return effects
+        return self._instead_of(peer, now, self._take)
 
     def parting(self, peer: AuthorId, now: Instant) -> list[Push]:
         """The link with ``peer`` will end soon.
@@ -65,19 +60,23 @@ class Grafting:
         Whoever is asked stays lazy here until its first copy comes: what ``peer`` still brings would cross the copies
         and be taken there for duplicates, which prune.
         """
-        hops = self._hops_elsewhere(now)
-        effects: list[Push] = []
-        for author, branch in self._branches.every():
-            if branch.source == peer:
-                self._ask(self._parents(author, branch, hops, BESIDE), author, branch, effects)
-        return effects
+        return self._instead_of(peer, now, self._ask)
 
     def pruned(self, author: AuthorId, branch: Branch, now: Instant) -> list[Push]:
         """The parent in this tree of ``author``'s own pushes no more: perhaps it will have the messages from us."""
-        parents = self._parents(author, branch, self._hops_elsewhere(now), _ABOVE)
+        parents = self._parents(author, branch, now, _ABOVE)
         effects: list[Push] = []
         if parents:
             self._take(parents, author, branch, effects)
+        return effects
+
+    def _instead_of(
+        self, peer: AuthorId, now: Instant, ask: Callable[[list[AuthorId], AuthorId | None, Branch, list[Push]], None]
+    ) -> list[Push]:
+        effects: list[Push] = []
+        for author, branch in self._branches.every():
+            if branch.source == peer:
+                ask(self._parents(author, branch, now, BESIDE), author, branch, effects)
         return effects
 
     def _take(self, parents: list[AuthorId], author: AuthorId | None, branch: Branch, effects: list[Push]) -> None:
@@ -110,14 +109,15 @@ class Grafting:
         self._found, self._found_until = found, now + _STALE_US
         return found
 
-    def _parents(self, author: AuthorId | None, branch: Branch, hops: _Hops, behind: int) -> list[AuthorId]:
+    def _parents(self, author: AuthorId | None, branch: Branch, now: Instant, behind: int) -> list[AuthorId]:
         """Who may push in this tree from now on, the quickest first: all who are at most so many hops ``behind`` us,
         else one of whom nothing is known. In the shared tree hops say nothing, and one at random must do."""
-        free = [peer for peer in branch.lazy if peer in self._neighbors and not self._neighbors[peer].parting]
+        free = [peer for peer in branch.lazy if not self._neighbors[peer].parting]
         if author is None or branch.renewed_at is None:
             return [self._rng.choice(free)] if free else []
+        hops = self._hops_elsewhere(now)
         sure = [peer for peer in free if hops.get((author, peer), _FAR) <= behind]
         if sure or behind == _ABOVE:
-            return sorted(sure, key=branch.slowness)
+            return sorted(sure, key=branch.slower_us)
         unsure = [peer for peer in free if (author, peer) not in hops] or free
-        return [min(unsure, key=branch.slowness)] if unsure else []
+        return [min(unsure, key=branch.slower_us)] if unsure else []

@@ -170,7 +170,7 @@ class Trees:
         if not offers:
             return
         if branch.own:
-            sooner = next((one for one in offers if one in branch.lazy and one in self._neighbors), None)
+            sooner = next((one for one in offers if one in branch.lazy), None)
             if sooner is not None and now - branch.swapped_at >= self._config.swap_gap_us:
                 self._exchange(branch, message.author, peer, sooner, now, effects)
         elif message.hops > self._far:
@@ -266,8 +266,8 @@ class Trees:
     def _relieved(self, peer: AuthorId, message: Gossip, kept: Kept, now: Instant, effects: list[TreesEffect]) -> bool:
         """Whether this duplicate shows another way for what a parting neighbor has brought, which is pruned instead."""
         first, source = kept
-        parting = self._neighbors.get(source) if source is not None else None
-        if source is None or parting is None or not parting.parting or self._neighbors[peer].parting:
+        bringer = None if source is None else self._neighbors.get(source)
+        if bringer is None or not bringer.parting or self._neighbors[peer].parting:
             return False
         branch = self._branches.of(message.author, message.tree)
         if branch.source != source or message.hops - 1 - first.hops > BESIDE:
@@ -395,8 +395,7 @@ class Trees:
             return
         if now - branch.swapped_at < config.swap_gap_us:
             return
-        slower_us = branch.slower_us(better)
-        if branch.renewed_at is not None and (slower_us is None or slower_us > config.swap_slower_us):
+        if branch.renewed_at is not None and branch.slower_us(better) > config.swap_slower_us:
             return
         self._exchange(branch, message.author, source, better, now, effects)
 

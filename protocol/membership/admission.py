@@ -186,17 +186,16 @@ class Admission:
             return None
         victim = company.slots.victim(company.active, now, _OUTGROW)
         if victim is not None:  # all views change: there is no way yet that is worth to be kept
-            company.slots.evicted_at = now
-            self.part(victim, effects, now)
+            self._push_out(victim, effects, now, at_once=True)
         return now + config.evict_us // _OUTGROW
 
-    def _push_out(self, victim: AuthorId, effects: Effects, now: Instant) -> None:
+    def _push_out(self, victim: AuthorId, effects: Effects, now: Instant, *, at_once: bool = False) -> None:
         self._company.slots.evicted_at = now
-        if self._config.part_us:
+        if at_once or not self._config.part_us:
+            self.part(victim, effects, now)
+        else:
             self._linger(victim, self._config.part_us, effects, now)
             effects.append(Tell(victim, NeighborAnswer(False)))
-        else:
-            self.part(victim, effects, now)
 
     def _linger(self, peer: AuthorId, for_us: Duration, effects: Effects, now: Instant) -> None:
         """A neighbor is one no more; its link carries on until both sides have found other ways."""

@@ -272,8 +272,8 @@ class Overlay:
                 guest.until = now + 2 * self.config.probe_for_us
         else:
             said = self._shuffles.answered(message, (*company.active, *company.guests), company)
-            waits = guest is None or guest.asked or guest.parting
-            if guest is not None and not waits and guest.initiator and guest.purpose is not Purpose.PROBE:
+            stays = guest is None or guest.asked or guest.parting or guest.purpose is Purpose.PROBE
+            if guest is not None and guest.initiator and not stays:
                 self._admission.part(peer, effects, now)  # we were full, and know now what it knows
         if said is not None:
             effects.append(said)
