@@ -35,7 +35,8 @@ class Poller:
         """Serve ``sock`` inside the block; it must be open at both ends of it."""
         number = sock.fileno()
         self._calls[number] = on_readable
-        self._epoll.register(number, select.EPOLLIN)
+        if not self._epoll.closed:  # a link may begin just as the hub ends
+            self._epoll.register(number, select.EPOLLIN)
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 import trio
+import trio.testing
 
 from meshnode.transport.poller import TURN_BYTES, Poller
 
@@ -45,3 +46,14 @@ async def test_others_have_their_turn_after_so_many_bytes_and_no_link_is_left_ou
     seen = await _turns_seen([TURN_BYTES // 2] * 8)  # who comes first within a turn is chance, so two may look like one
     assert len(seen) == 8
     assert max(seen.count(turn) for turn in seen) <= 4
+
+
+async def test_a_link_that_begins_as_the_poller_ends_is_no_fault() -> None:
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    ours, theirs = socket.socketpair()
+    with ours, theirs, poller.serving(ours, lambda: 0):
+        pass
