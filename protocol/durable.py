@@ -75,6 +75,7 @@ class Durable:
         rng: Rng,
         config: DurableConfig,
     ) -> None:
+        self._own = identity.author
         self._vectors = vectors
         self._keys = vectors.keys
         self._outbox = outbox
@@ -87,6 +88,7 @@ class Durable:
             *(mesh_id, identity, verifier, self._keys.public_key, self._standing, self._room),
             rng.child("ledger"),
             config.ledger,
+            self._neighbors,
         )
         self.trees = Trees(config.trees, rng.child("trees"))
         self.reconciler = Reconciler(identity.author, config.reconcile, rng.child("reconcile"))
@@ -96,6 +98,14 @@ class Durable:
 
     def _room(self, peer: AuthorId) -> int:
         return self._flow.room(peer) - (FLOW_BYTES_MAX - SERVED_BYTES_MAX)
+
+    def _neighbors(self, peer: AuthorId) -> tuple[AuthorId, ...]:
+        """Whom ``peer`` has named as its neighbors; of ourselves, whom we have named."""
+        ports = self._outbox.ports
+        if peer == self._own:
+            return next((port.announced for port in ports.values() if port.announced), ())
+        port = ports.get(self._links[peer]) if peer in self._links else None
+        return () if port is None else port.neighbors
 
     # --- what happens here ------------------------------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class Durable:
             case StoreFailed(ticket, reason):
                 told = self.ledger.store_failed(ticket, reason, now)
             case PayloadLoaded():
-                told = self.ledger.payload_loaded(input, now) if input.peer in self._links else []
+                told = self.ledger.payload_loaded(input, now)
             case WriteEvent():
                 told = self.ledger.write(input, now)
             case _:
@@ -203,7 +213,7 @@ class Durable:
         elif isinstance(message, TreeMessage):
             self._hear_trees(self.trees.receive(peer, message, now), effects)
         elif isinstance(message, EventMessage):
-            if isinstance(message, wire.Event):
+            if isinstance(message, wire.Event | wire.Offer):
                 self.acquaintances.introduce(peer, wire.author_of(message), now)
             self._hear(self.ledger.receive(peer, message, now), now, effects)
         elif isinstance(message, ReconcileMessage):
@@ -221,6 +231,9 @@ class Durable:
         if digest(event.signed) != message.id or wire.author_of(event) != message.author:
             # Before the ledger is asked: what it then orders must not be lost.
             raise RemoteProtocolError(Reason.GOSSIP_MISMATCH)
+        if self.ledger.is_offered(event):
+            self._hear_trees(self.trees.receive(peer, message, now), effects)
+            return
         self.acquaintances.introduce(peer, message.author, now)
         self._hear(self.ledger.receive(peer, event, now), now, effects, (peer, message))
 
@@ -334,7 +347,7 @@ class Durable:
             return
         if isinstance(message, Gossip):
             self._vectors.keys_first(link, message.author)
-        elif isinstance(message, wire.Event | wire.Fork):
+        elif isinstance(message, wire.Event | wire.Fork | wire.Offer):
             self._vectors.keys_first(link, wire.author_of(message))
         if self._flow.push(peer, message):
             self._touched[peer] = None

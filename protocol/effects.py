@@ -116,7 +116,7 @@ class StoreEvents:
 
 @dataclass(frozen=True, slots=True)
 class LoadPayload:
-    """Read chunks ``first`` .. ``first + count - 1`` of 32 KiB of a stored payload for ``peer``; see PayloadLoaded."""
+    """Read chunks ``first`` .. ``first + count - 1`` of 4 KiB of a stored payload for ``peer``; see PayloadLoaded."""
 
     peer: AuthorId
     event: EventId

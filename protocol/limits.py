@@ -120,11 +120,14 @@ HEADS_MAX: Final = 8
 KIND_MAX: Final = 65_535
 SALT_BYTES: Final = 16
 PAYLOAD_BYTES_MAX: Final = 2_097_152
-CHUNK_BYTES: Final = 32_768
-"""Half a frame, so that vectors and heartbeats are never far behind a story."""
+CHUNK_BYTES: Final = 4_096
+"""A tenth of a second at 40 kB/s: vectors, heartbeats and other words are never far behind a story, and eight neighbors
+can each bring another part of a picture."""
 CHUNKS_MAX: Final = PAYLOAD_BYTES_MAX // CHUNK_BYTES
-CHUNKS_ASKED_MAX: Final = 4
-"""What one message may ask for: 128 KiB in answer to 42 bytes, so it is served only to neighbors, one at a time."""
+CHUNKS_ASKED_MAX: Final = 16
+"""What one message may ask for: 64 KiB in answer to 43 bytes, so it is served only to neighbors, as they have room."""
+PROOF_BYTES_MAX: Final = 288
+"""Nine siblings: a tree of 512 chunks."""
 INLINE_BYTES_MAX: Final = 16_384
 """The largest payload that travels beside its event; more is asked for in chunks, once, by whoever wants it."""
 NAMED_MAX: Final = 448
@@ -176,5 +179,6 @@ assert IHAVE_IDS_MAX * IHAVE_ENTRY_BYTES + 8 < SEND_BYTES_MAX
 assert INLINE_BYTES_MAX + EVENT_BYTES_MAX + SIGNATURE_BYTES + SALT_BYTES + 32 < SEND_BYTES_MAX
 assert NAMED_MAX * 32 + 512 < INLINE_BYTES_MAX
 assert WITHDRAWN_MAX * 34 + 64 < GOSSIP_BYTES_MAX
-assert CHUNK_BYTES + 128 < PLAINTEXT_BYTES_MAX
+assert CHUNK_BYTES + PROOF_BYTES_MAX + 128 < PLAINTEXT_BYTES_MAX
+assert 1 << (PROOF_BYTES_MAX // 32) >= CHUNKS_MAX
 assert EVENT_BYTES_MAX + SIGNATURE_BYTES + 16 < GOSSIP_BYTES_MAX

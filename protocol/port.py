@@ -22,7 +22,7 @@ from protocol.wire.messages import Message
 
 _FLOW_ROOM = limits.PLAINTEXT_BYTES_MAX - limits.SEND_BYTES_MAX - 64
 """What is left of a frame beside control messages and vectors; a chunk of a payload always fits."""
-assert limits.CHUNK_BYTES + 128 < _FLOW_ROOM
+assert limits.CHUNK_BYTES + limits.PROOF_BYTES_MAX + 128 < _FLOW_ROOM
 
 
 @dataclass(slots=True)  # state: changes in place

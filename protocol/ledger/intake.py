@@ -65,6 +65,8 @@ class Intake:
         """Whether somebody else has signed where we have."""
         self.arrived: list[EventId] = []
         """Events of our own that others brought back."""
+        self.shown: dict[EventId, AuthorId] = {}
+        """Who has brought what was just taken; whoever gathers payloads clears it."""
         self._asked: dict[AuthorId, Instant] = {}
         self._checks: dict[AuthorId, Bucket] = {}
 
@@ -195,6 +197,7 @@ class Intake:
             self._out.append(Refused(peer, refused))
             return False
         self._archive.insert(event, waiter.payload, base, now, own=False)
+        self.shown[event.id] = peer
         if event.author == self._own:
             self.arrived.append(event.id)
         self._spread(event, waiter.payload, peer)

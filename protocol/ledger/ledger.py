@@ -21,12 +21,12 @@ from protocol.inputs import PayloadLoaded, StoredLedger, WriteEvent
 from protocol.ledger import pen
 from protocol.ledger.archive import Archive, base_of, restore
 from protocol.ledger.chain import Entry, Place
+from protocol.ledger.exchange import Exchange
 from protocol.ledger.guard import Guard
 from protocol.ledger.hlc import Hlc
 from protocol.ledger.intake import Intake
-from protocol.ledger.payloads import Gathering
+from protocol.ledger.payloads import Neighbors
 from protocol.ledger.quotas import Quotas
-from protocol.ledger.serving import Serving, chunk_count
 from protocol.ledger.values import (
     TIMER,
     Head,
@@ -54,7 +54,8 @@ SEEN_MAX = 4
 
 
 class Ledger:
-    """``keys`` and ``standing`` say what is known of an author, ``room`` how many bytes a link takes now."""
+    """``keys`` and ``standing`` say what is known of an author, ``room`` how many bytes a link takes now, ``neighbors``
+    whom a neighbor has named as its own."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class Ledger:
         room: Callable[[AuthorId], int],
         rng: Rng,
         config: LedgerConfig | None = None,
+        neighbors: Neighbors = lambda _: (),
     ) -> None:
         self.config = config if config is not None else LedgerConfig()
         self._mesh_id = mesh_id
@@ -75,8 +77,10 @@ class Ledger:
         )
         self._out: list[LedgerEffect] = []
         self._archive = Archive(self._own, self._quotas)
-        self._gathering = Gathering(self.config, rng.child("payloads"))
-        self._serving = Serving(self.config, room)
+        self._exchange = Exchange(
+            *(self._own, self._archive, self._quotas, room, neighbors, rng.child("payloads"), self.config, self._out)
+        )
+        self._gathering, self._serving = self._exchange.gathering, self._exchange.serving
         self._intake = Intake(
             *(mesh_id, identity, verifier, keys, self._archive, self._quotas, self._gathering.peers, self._out),
             self.config,
@@ -164,15 +168,7 @@ class Ledger:
 
     def payload_loaded(self, loaded: PayloadLoaded, now: Instant) -> list[LedgerEffect]:
         """The store has read what a peer has asked for."""
-        self._serving.loaded(loaded.peer, loaded.event, loaded.first)
-        entry = self._archive.entry(loaded.event)
-        missing = entry is None or not self._archive.may_show(entry) or loaded.salt is None
-        if missing or loaded.salt is None:
-            chunk = wire.Chunk(loaded.event, loaded.first, bytes(SALT_BYTES), None)
-            self._out.append(Say(loaded.peer, chunk))
-        else:
-            for index, data in enumerate(loaded.chunks, loaded.first):
-                self._out.append(Say(loaded.peer, wire.Chunk(loaded.event, index, loaded.salt, data)))
+        self._exchange.loaded(loaded, now)
         return self._done(now)
 
     def timer(self, now: Instant) -> list[LedgerEffect]:
@@ -190,15 +186,13 @@ class Ledger:
 
     def link_up(self, peer: AuthorId, now: Instant) -> list[LedgerEffect]:
         """``peer`` is a neighbor now: it is asked which of our own events it holds."""
-        self._gathering.peers[peer] = None
-        self._serving.link_up(peer)
+        self._exchange.link_up(peer)
         self._out.append(Say(peer, WantEvents((self._intake.heads(self._own),))))
         return self._done(now)
 
     def link_down(self, peer: AuthorId, now: Instant) -> list[LedgerEffect]:
         """``peer`` is gone; what it brought stays."""
-        self._gathering.link_down(peer)
-        self._serving.link_down(peer)
+        self._exchange.link_down(peer)
         return self._done(now)
 
     def keys_learnt(self, author: AuthorId, now: Instant) -> list[LedgerEffect]:
@@ -223,14 +217,34 @@ class Ledger:
             case wire.Heads(authors):
                 self._shown(authors, now)
             case wire.WantPayload():
-                self._asked_payload(peer, message, now)
+                self._exchange.asked(peer, message, now)
             case wire.Chunk():
-                self._chunk(peer, message, now)
+                self._exchange.chunk(peer, message, now)
             case wire.Fork():
                 self._intake.fork(peer, message, now)
+            case wire.Offer():
+                self._offer(peer, message, now)
             case _:
                 assert_never(message)
         return self._done(now)
+
+    def _offer(self, peer: AuthorId, message: wire.Offer, now: Instant) -> None:
+        """A neighbor's own new event: the tree will bring it, and take it to others; its chunks need not wait."""
+        if wire.author_of(message) != peer:
+            raise RemoteProtocolError(Reason.GOSSIP_MISMATCH, "an offer of somebody else's event")
+        before = len(self._out)
+        event = self._intake.event(peer, Event(message.signed, message.sig, None), now)
+        if event is None or event.id not in self._intake.shown:
+            return
+        self._hlc.observe(event.hlc, self._utc_ms(now))
+        self._out[before:] = [
+            one for one in self._out[before:] if not (isinstance(one, Spread) and one.record.id == event.id)
+        ]
+        self._exchange.offered(event)
+
+    def is_offered(self, event: Event) -> bool:
+        """Whether its author itself has offered it, and no tree had brought it so far."""
+        return self._exchange.is_offered(event)
 
     # --- what is asked of us ----------------------------------------------------------------------------------------
 
@@ -253,35 +267,12 @@ class Ledger:
                 heads = tuple(head for _, head in shown.heads)
                 self._guard.answered(heads, tuple(self._archive.entry(head) is not None for head in heads), now)
 
-    def _asked_payload(self, peer: AuthorId, message: wire.WantPayload, now: Instant) -> None:
-        entry = self._archive.entry(message.event)
-        if entry is None or not self._archive.may_give(entry) or message.first >= chunk_count(entry.event.payload_size):
-            self._out.append(Say(peer, wire.Chunk(message.event, message.first, bytes(SALT_BYTES), None)))
-            return
-        if not self._serving.ask(peer, message, entry.event.payload_size, now):
-            self._out.append(Refused(peer, Reason.QUOTA_RATE, "chunks"))
-
     def _load(self, name: EventId) -> Event | None:
         """An event as it is sent: with its payload only if that is kept in memory."""
         entry = self._archive.entry(name)
         if entry is None:
             return None
         return Event(entry.event.signed, entry.event.sig, self._archive.indexed(name))
-
-    # --- payloads ---------------------------------------------------------------------------------------------------
-
-    def _chunk(self, peer: AuthorId, message: wire.Chunk, now: Instant) -> None:
-        taken = self._gathering.take(peer, message, now)
-        if isinstance(taken, Reason):
-            self._out.append(Refused(peer, taken))
-        elif isinstance(taken, list):
-            self._out += taken
-        else:
-            event, payload = taken
-            entry = self._archive.entry(event.id)
-            refused = Reason.PAYLOAD_UNWANTED if entry is None else self._archive.fill(entry, payload, now)
-            if refused is not None:
-                self._out.append(Refused(peer, refused))
 
     def offered(self, peer: AuthorId, now: Instant) -> list[LedgerEffect]:
         """``peer`` may have what is wanted: it is asked, also for what nobody had a moment ago."""
@@ -320,6 +311,8 @@ class Ledger:
             return
         self._quotas.count(self._own, 1, now)
         self._archive.insert(event, payload, base_of(payload) if place is Place.BASE else None, now, own=True)
+        if payload is not None:
+            self._exchange.offer(event, payload, now)
         if written.request is not None:
             self._out.append(EventWritten(written.request, event))
         inline = payload if event.audience == wire.FOR_MESH else None
@@ -341,19 +334,9 @@ class Ledger:
             self._guard.arrived(name)
         self._intake.arrived.clear()
         self._sign(now)
-        for name in archive.unwant:
-            self._gathering.drop(name)
-        for event in archive.want:
-            if self._quotas.has_room(event.author, event.payload_size, now):
-                self._gathering.want(event, None)
-            else:
-                self._out.append(Refused(None, Reason.QUOTA_BYTES))
-        archive.unwant.clear()
-        archive.want.clear()
+        self._exchange.review(self._intake.shown, now)
         busy = archive.is_busy(now)
-        if busy is None:
-            self._out += self._gathering.pump(now)
-        self._out += self._serving.pump(self._load, now)
+        self._out += self._exchange.pump(self._load, now, takes=busy is None)
         effects = archive.flush(now) + self._out
         self._out.clear()
         due = [self._rescan_at, self._guard.next_at(), self._intake.waiting.next_at(), self._serving.next_at()]

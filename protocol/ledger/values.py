@@ -89,7 +89,7 @@ class LedgerConfig:
     ``writes_max``: own events that wait for the disk or for the restore guard (1..1,024).
     ``serving_max``: events that are queued for one peer on its request (1..65,536).
     ``serving_us``: time between two bundles of them (1 ms..1 s). ``serving_bytes``: size of one (1..60 KiB).
-    ``pace_max``: chunks of payload given to one peer in a second (1..1,024).
+    ``pace_max``: chunks of large payloads given to one peer in a second (1..8,192), or an eighth as many small ones.
     ``checks_burst``: signatures of events that one peer may make us check at once (1..65,536): a whole answer of a peer
     after a heal. ``checks_per_second``: and so many afterwards (1..65,536): 5 % of a core; what is refused comes again.
     ``chain_forks_max``: proofs kept, one an author (1..65,536).
@@ -113,7 +113,7 @@ class LedgerConfig:
     serving_max: int = 4_096
     serving_us: Duration = 20_000
     serving_bytes: int = 16 * KIB
-    pace_max: int = 128
+    pace_max: int = 1_024
     checks_burst: int = 4_096
     checks_per_second: int = VERIFY_PER_SECOND
     chain_forks_max: int = 1_024

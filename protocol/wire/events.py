@@ -19,12 +19,11 @@ from protocol.crypto import digest
 from protocol.errors import DecodeError, Reason
 from protocol.ids import AUTHOR_BYTES, EVENT_BYTES, AuthorId, EventId, MeshId
 from protocol.limits import COUNTER_MAX
-from protocol.wire import fields
+from protocol.wire import fields, parts
 from protocol.wire.codec import Value, decode, encode
 from protocol.wire.records import RECORD_VERSION, header
 
 DOMAIN_EVENT: Final = "trio.event"
-PAYLOAD_PERSON: Final = b"trio-payload"
 
 PROFILE, STORY, STOLEN, WITHDRAWAL, CHECKPOINT, OPENING, SEALED = range(1, 8)
 """Kinds of event. Whoever meets another kind keeps it and passes it on."""
@@ -118,7 +117,8 @@ class Payload:
 
     def hash(self) -> bytes:
         """What the event says of it."""
-        return digest(self.salt + self.content, person=PAYLOAD_PERSON)
+        leaves = [parts.leaf(self.salt, chunk) for chunk in parts.split(self.content)]
+        return parts.levels(leaves)[-1][0]
 
     def belongs_to(self, event: EventRecord) -> bool:
         """Whether this is what the event's author signed."""
@@ -234,21 +234,25 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class WantPayload:
-    """Send chunks ``first`` .. ``first + count - 1`` of the payload of ``event``."""
+    """Send chunks ``first`` .. ``first + count - 1`` of the payload of ``event``; ``patient``: those that are still on
+    their way to you, as they come. ``count`` 0: I want nothing more of it from you."""
 
     event: EventId
     first: int
     count: int
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk of a payload, all of 32 KiB but the last; ``data`` None: not here, ask somebody else."""
+    """One chunk of a payload, all of 4 KiB but the last, with its way to the signed hash (:mod:`protocol.wire.parts`);
+    ``data`` None: not here, ask somebody else."""
 
     event: EventId
     index: int
     salt: bytes
     data: bytes | None
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +263,24 @@ class Fork:
     other: tuple[bytes, bytes]
 
 
-EventMessage: TypeAlias = Event | WantEvents | Heads | WantPayload | Chunk | Fork
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A new event of the sender's own that has a large payload: it comes on a tree as well, and the chunks that the
+    receiver owns (R114) follow unasked."""
+
+    signed: bytes
+    sig: bytes
+
+
+EventMessage: TypeAlias = Event | WantEvents | Heads | WantPayload | Chunk | Fork | Offer
 
 EVENT, WANT_EVENTS, HEADS, WANT_PAYLOAD, CHUNK, FORK = range(29, 35)
+OFFER: Final = 41
 
 
-def author_of(message: Event | Fork) -> AuthorId:
+def author_of(message: Event | Fork | Offer) -> AuthorId:
     """Whose event it is: in ``signed`` the author lies at one place, because encodings are canonical."""
-    signed = message.signed if isinstance(message, Event) else message.one[0]
+    signed = message.one[0] if isinstance(message, Fork) else message.signed
     return AuthorId(signed[33:65])
 
 
@@ -316,12 +330,14 @@ def to_value(message: EventMessage) -> Value:
             return (WANT_EVENTS, tuple(_heads_value(one) for one in authors))
         case Heads(authors):
             return (HEADS, tuple(_heads_value(one) for one in authors))
-        case WantPayload(event, first, count):
-            return (WANT_PAYLOAD, event, first, count)
-        case Chunk(event, index, salt, data):
-            return (CHUNK, event, index, salt, data)
+        case WantPayload(event, first, count, patient):
+            return (WANT_PAYLOAD, event, first, count, patient)
+        case Chunk(event, index, salt, data, proof):
+            return (CHUNK, event, index, salt, data, proof)
         case Fork(one, other):
             return (FORK, one, other)
+        case Offer(signed, sig):
+            return (OFFER, signed, sig)
 
 
 def _payload_value(payload: Payload | None) -> tuple[Value, Value]:
@@ -372,13 +388,15 @@ def _authors(item: tuple[Value, ...]) -> tuple[AuthorHeads, ...]:
 
 def _want_payload(item: tuple[Value, ...]) -> WantPayload:
     first = fields.integer(item[2], "first", 0, limits.CHUNKS_MAX - 1)
-    return WantPayload(_event_id(item[1], "event"), first, fields.integer(item[3], "count", 1, limits.CHUNKS_ASKED_MAX))
+    count = fields.integer(item[3], "count", 0, limits.CHUNKS_ASKED_MAX)
+    return WantPayload(_event_id(item[1], "event"), first, count, fields.boolean(item[4], "patient"))
 
 
 def _chunk(item: tuple[Value, ...]) -> Chunk:
     data = None if item[4] is None else fields.binary(item[4], "data", 0, limits.CHUNK_BYTES)
     index = fields.integer(item[2], "index", 0, limits.CHUNKS_MAX - 1)
-    return Chunk(_event_id(item[1], "event"), index, _salt(item[3]), data)
+    proof = fields.binary(item[5], "proof", 0, limits.PROOF_BYTES_MAX)
+    return Chunk(_event_id(item[1], "event"), index, _salt(item[3]), data, proof)
 
 
 def _record(value: Value) -> tuple[bytes, bytes]:
@@ -394,8 +412,9 @@ PARSERS: Final[dict[int, tuple[int, Callable[[tuple[Value, ...]], EventMessage]]
     EVENT: (5, _event),
     WANT_EVENTS: (2, lambda item: WantEvents(_authors(item))),
     HEADS: (2, lambda item: Heads(_authors(item))),
-    WANT_PAYLOAD: (4, _want_payload),
-    CHUNK: (5, _chunk),
+    WANT_PAYLOAD: (5, _want_payload),
+    CHUNK: (6, _chunk),
     FORK: (3, _fork),
+    OFFER: (3, lambda item: Offer(_signed(item[1]), _signature(item[2]))),
 }
 """Type to the number of elements and the reader of the array."""

@@ -245,6 +245,7 @@ def to_value(message: Message) -> Value:  # noqa: C901 - one line for each kind
             | events.WantPayload()
             | events.Chunk()
             | events.Fork()
+            | events.Offer()
         ):
             return events.to_value(message)
         case _:

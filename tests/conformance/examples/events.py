@@ -19,7 +19,7 @@ FIRST = Event(WHO.author)
 FIRST_ID = blake(FIRST.signed(MESH.mesh_id))
 SECOND = replace(FIRST, seq=2, prev=FIRST_ID)
 SALT = seed("salt")[:16]
-NAMES = dict(enumerate(("EVENT", "WANT_EVENTS", "HEADS", "WANT_PAYLOAD", "CHUNK", "FORK"), 29))
+NAMES = {**dict(enumerate(("EVENT", "WANT_EVENTS", "HEADS", "WANT_PAYLOAD", "CHUNK", "FORK"), 29)), 41: "OFFER"}
 IDS = [seed(f"event {number}") for number in range(17)]
 
 
@@ -106,12 +106,12 @@ def _bad_events() -> Iterator[Case]:
 
 
 def event_messages() -> list[Example]:
-    """Single messages of the types 29 to 34."""
+    """Single messages of the types 29 to 34 and 41."""
     return written(_messages(), read_name)
 
 
 def read_name(data: bytes) -> str:
-    """The name of a message of the types 29 to 34."""
+    """The name of a message of the types 29 to 34 and 41."""
     kind = TYPES[type(read_message(decode(data)))]
     if kind not in NAMES:
         raise Refused("another type")
@@ -129,10 +129,14 @@ def _messages() -> Iterator[Case]:
         ("WANT_EVENTS of everything", [30, [[WHO.author, []]]]),
         ("WANT_EVENTS behind two heads", [30, [heads]]),
         ("HEADS of two authors", [31, [heads, [OTHER.author, []]]]),
-        ("WANT_PAYLOAD", [32, IDS[0], 60, 4]),
-        ("CHUNK", [33, IDS[0], 0, SALT, b"once"]),
-        ("CHUNK that is not here", [33, IDS[0], 63, SALT, None]),
+        ("WANT_PAYLOAD", [32, IDS[0], 60, 16, False]),
+        ("WANT_PAYLOAD, patient", [32, IDS[0], 511, 1, True]),
+        ("WANT_PAYLOAD no more", [32, IDS[0], 0, 0, False]),
+        ("CHUNK", [33, IDS[0], 0, SALT, b"once", b""]),
+        ("CHUNK with its proof", [33, IDS[0], 511, SALT, bytes(4_096), bytes(288)]),
+        ("CHUNK that is not here", [33, IDS[0], 63, SALT, None, b""]),
         ("FORK", [34, record, record]),
+        ("OFFER", [41, signed, signature]),
     ]
     for name, value in accepted:
         yield good(name, "R27", encode(value))
@@ -148,10 +152,15 @@ def _messages() -> Iterator[Case]:
         ("HEADS that descend", [31, [[WHO.author, [[2, IDS[1]], [1, IDS[0]]]]]]),
         ("HEADS of incarnation 0", [31, [[WHO.author, [[0, IDS[0]]]]]]),
         ("HEADS, nine of one author", [31, [[WHO.author, [[number, IDS[0]] for number in range(1, 10)]]]]),
-        ("WANT_PAYLOAD of five chunks", [32, IDS[0], 0, 5]),
-        ("WANT_PAYLOAD from chunk 64", [32, IDS[0], 64, 1]),
-        ("CHUNK of 32,769 bytes", [33, IDS[0], 0, SALT, bytes(32_769)]),
-        ("CHUNK with a salt of 15 bytes", [33, IDS[0], 0, SALT[:15], b""]),
+        ("WANT_PAYLOAD of seventeen chunks", [32, IDS[0], 0, 17, False]),
+        ("WANT_PAYLOAD from chunk 512", [32, IDS[0], 512, 1, False]),
+        ("WANT_PAYLOAD with patience 1", [32, IDS[0], 0, 1, 1]),
+        ("WANT_PAYLOAD without patience", [32, IDS[0], 0, 1]),
+        ("CHUNK of 4,097 bytes", [33, IDS[0], 0, SALT, bytes(4_097), b""]),
+        ("CHUNK with a proof of 289 bytes", [33, IDS[0], 0, SALT, b"", bytes(289)]),
+        ("CHUNK with a salt of 15 bytes", [33, IDS[0], 0, SALT[:15], b"", b""]),
+        ("OFFER without signature", [41, signed]),
+        ("OFFER with a payload", [41, signed, signature, SALT, b""]),
         ("FORK with one record", [34, record]),
         ("FORK with a nil record", [34, record, None]),
     ]

@@ -97,6 +97,8 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "R110": "what one hub saw of a glitch",
     "R111": "which observations make one record, and its id",
     "R112": "an observation is erased 14 days after its date",
+    "R113": "a chunk proves that it is what was signed",
+    "R114": "parts of a large payload go round before it is whole",
 }
 
 NOT_TESTABLE: Final[dict[str, str]] = {

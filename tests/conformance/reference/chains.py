@@ -30,6 +30,8 @@ class Kept:
     payload: tuple[bytes, bytes] | None
     source: int | None = None
     """The link by which it came."""
+    offered: bool = False
+    """Its author has offered it, and no tree has brought it so far."""
 
     @property
     def order(self) -> tuple[int, int, bytes]:

@@ -8,6 +8,7 @@ from typing import Final
 from tests.conformance.reference.codec import Refused, Value, decode, encode
 from tests.conformance.reference.crypto import blake, verify
 from tests.conformance.reference.keystates import RECORD_VERSION, ROTATIONS_MAX, header
+from tests.conformance.reference.parts import leaf, pieces, top
 from tests.conformance.reference.shape import binary, elements, integer, listed
 
 EVENT: Final = "trio.event"
@@ -15,7 +16,6 @@ EVENT_BYTES_MAX: Final = 512
 COUNTER_MAX: Final = 2**53 - 1
 PAYLOAD_BYTES_MAX: Final = 2_097_152
 INLINE_BYTES_MAX: Final = 16_384
-CHUNK_BYTES: Final = 32_768
 OPENING: Final = 6
 U16_MAX: Final = 65_535
 
@@ -55,7 +55,7 @@ class Event:
 
 def payload_hash(salt: bytes, content: bytes) -> bytes:
     """How an event names its payload."""
-    return blake(salt + content, person=b"trio-payload")
+    return top([leaf(salt, piece) for piece in pieces(content)])
 
 
 def decode_event(signed: bytes, mesh_id: bytes) -> Event:

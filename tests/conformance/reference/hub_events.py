@@ -1,6 +1,6 @@
 """What a hub does with durable events: trees, chains and payloads (docs/protocol.md, sections 10 and 12).
 
-It signs none of its own and asks for no payload in chunks; one shared tree serves everybody, as section 10 allows.
+It signs none of its own; one shared tree serves everybody, as section 10 allows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 from tests.conformance.reference.chains import Chains, Kept, conflict
 from tests.conformance.reference.codec import Refused, Value, encode
 from tests.conformance.reference.crypto import blake, verify
-from tests.conformance.reference.events import CHUNK_BYTES, decode_event, payload_hash
+from tests.conformance.reference.events import decode_event, payload_hash
 from tests.conformance.reference.hub_outflow import Outflow
 from tests.conformance.reference.hub_state import Link
 from tests.conformance.reference.keystates import Identity, key_at
@@ -23,6 +23,7 @@ from tests.conformance.reference.lasting import (
     Gossip,
     Heads,
     IHave,
+    Offer,
     TreeGraft,
     TreeMessage,
     TreePrune,
@@ -32,6 +33,7 @@ from tests.conformance.reference.lasting import (
 from tests.conformance.reference.meshes import Mesh
 from tests.conformance.reference.messages import WantKeys, decode_gossip
 from tests.conformance.reference.mutations import NONE, Mutation, Mutations
+from tests.conformance.reference.parts import leaf, path, pieces, proves
 
 PROTOCOL, SIGNATURE = 3, 4
 GOSSIP_BYTES_MAX: Final = 4_096
@@ -53,6 +55,10 @@ class Events(Outflow):
         """Events that wait for keys or for a parent, and the link by which each came."""
         self.announced: dict[bytes, tuple[int, float]] = {}
         """Names that are not held, who announced each, and when it is asked for."""
+        self.parts: dict[bytes, dict[int, Chunk]] = {}
+        """What has come of payloads that are not whole."""
+        self.patient: list[tuple[int, WantPayload]] = []
+        """Links that wait for what is not here yet, and for what."""
 
     # --- trees --------------------------------------------------------------------------------------------------
 
@@ -89,6 +95,10 @@ class Events(Outflow):
 
     def _on_gossip(self, link: Link, message: Gossip) -> None:
         kept = self.chains.kept.get(message.id)
+        if kept is not None and kept.offered:
+            kept.offered = False
+            self._spread(link, kept)
+            return
         if kept is not None:
             if kept.source != link.number and Mutation.NO_TREE_PRUNE not in self.mutations:
                 link.lazy_tree = True
@@ -137,7 +147,11 @@ class Events(Outflow):
                 self._give_payload(link, message)
             case Fork():
                 self._on_fork(link, message)
-            case Heads() | Chunk():
+            case Offer(signed, signature):
+                self._on_offer(link, EventMessage(signed, signature, None, None))
+            case Chunk():
+                self._on_chunk(link, message)
+            case Heads():
                 return
 
     def _read(self, message: EventMessage) -> Kept:
@@ -186,7 +200,12 @@ class Events(Outflow):
         if rival is not None:
             self._prove(Fork((rival.signed, rival.signature), (kept.signed, kept.signature)), kept.event.author, None)
         if self.chains.take(kept):
-            self._spread(link, kept)
+            if not kept.offered:
+                self._spread(link, kept)
+            if kept.payload is None and kept.event.payload_hash is not None and not kept.event.audience:
+                self.parts[kept.name] = {}
+                link.outbox.append(WantPayload(kept.name, 0, min(16, _count(kept))))
+            self._answer_patient(kept.name)
             self.look_again(kept.event.author)
 
     def look_again(self, author: bytes) -> None:
@@ -228,17 +247,69 @@ class Events(Outflow):
         if Mutation.NO_CHUNKS in self.mutations:
             return
         kept = self.chains.kept.get(message.event)
-        payload = None if kept is None or kept.event.audience else kept.payload
-        if payload is None:
-            link.outbox.append(Chunk(message.event, message.first, bytes(16), None))
+        chunks = self._chunks(kept)
+        asked = [chunks[at] for at in range(message.first, message.first + message.count) if at in chunks]
+        coming = kept is None or message.event in self.parts
+        if coming and not asked and message.patient and Mutation.IMPATIENT not in self.mutations:
+            self.patient.append((link.number, message))
+        elif message.count:
+            link.outbox += asked or [Chunk(message.event, message.first, bytes(16), None)]
+
+    def _chunks(self, kept: Kept | None) -> dict[int, Chunk]:
+        """R113: what is here of a payload."""
+        if kept is None or kept.event.audience:
+            return {}
+        if kept.payload is None:
+            return self.parts.get(kept.name, {})
+        salt, content = kept.payload
+        found = pieces(content)
+        leaves = [leaf(salt, piece) for piece in found]
+        proofs = [b"" if Mutation.NO_PROOFS in self.mutations else path(leaves, at) for at in range(len(found))]
+        return {at: Chunk(kept.name, at, salt, piece, proofs[at]) for at, piece in enumerate(found)}
+
+    # --- what comes in chunks -----------------------------------------------------------------------------------
+
+    def _on_offer(self, link: Link, message: EventMessage) -> None:
+        """R114: an event of the peer's own, that a tree brings as well."""
+        try:
+            kept = self._read(message)
+        except Refused:
+            link.bye = PROTOCOL
             return
-        salt, content = payload
-        chunks: list[bytes | None] = [
-            content[at : at + CHUNK_BYTES] for at in range(0, max(1, len(content)), CHUNK_BYTES)
-        ]
-        asked = chunks[message.first : message.first + message.count]
-        for index, data in enumerate(asked or [None], message.first):
-            link.outbox.append(Chunk(message.event, index, salt, data))
+        if kept.event.author != link.peer.author and Mutation.ANY_OFFER not in self.mutations:
+            link.bye = PROTOCOL
+            return
+        kept.offered = True
+        self._take(link, kept)
+
+    def _on_chunk(self, link: Link, chunk: Chunk) -> None:
+        """R113."""
+        kept, parts = self.chains.kept.get(chunk.event), self.parts.get(chunk.event)
+        if kept is None or parts is None or chunk.data is None or kept.event.payload_hash is None:
+            return
+        hashed, count = leaf(chunk.salt, chunk.data), _count(kept)
+        right = chunk.index < count and proves(hashed, chunk.index, count, chunk.proof, kept.event.payload_hash)
+        if not right and Mutation.ANY_CHUNK not in self.mutations:
+            link.bye = PROTOCOL
+            return
+        parts[chunk.index] = chunk
+        if len(parts) == count:
+            del self.parts[chunk.event]
+            content = b"".join(parts[at].data or b"" for at in range(count))
+            self.chains.fill(chunk.event, (chunk.salt, content))
+        elif chunk.index % 16 == 15:
+            link.outbox.append(WantPayload(chunk.event, chunk.index + 1, min(16, count - chunk.index - 1)))
+        self._answer_patient(chunk.event)
+
+    def _answer_patient(self, name: bytes) -> None:
+        """R114: whoever has waited is given what is here now."""
+        waiting, self.patient = self.patient, []
+        for number, message in waiting:
+            link = self.links.get(number)
+            if message.event != name:
+                self.patient.append((number, message))
+            elif link is not None and link.open:
+                self._give_payload(link, message)
 
     # --- forks --------------------------------------------------------------------------------------------------
 
@@ -265,3 +336,7 @@ class Events(Outflow):
         for other in self.links.values():
             if other is not source and other.open:
                 other.outbox.append(fork)
+
+
+def _count(kept: Kept) -> int:
+    return max(1, -(-kept.event.payload_size // 4_096))

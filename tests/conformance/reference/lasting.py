@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tests.conformance.reference.codec import Refused, Value
-from tests.conformance.reference.events import CHUNK_BYTES, COUNTER_MAX, EVENT_BYTES_MAX, INLINE_BYTES_MAX
+from tests.conformance.reference.events import COUNTER_MAX, EVENT_BYTES_MAX, INLINE_BYTES_MAX
+from tests.conformance.reference.parts import CHUNK_BYTES
 from tests.conformance.reference.shape import Check, binary, boolean, elements, integer, listed
 from tests.conformance.reference.sketches import ENTRY_BYTES, entries_of
 
 NAME_BYTES: Final = 4
 PRINT_BYTES: Final = 5
 SYMBOL_BYTES: Final = 7
-CHUNKS_MAX: Final = 64
+CHUNKS_MAX: Final = 512
+PROOF_MAX: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class WantPayload:
-    """Asks for chunks of a payload."""
+    """Asks for chunks of a payload, or for no more of it (count 0); ``patient``: also for those on their way."""
 
     event: bytes
     first: int
     count: int
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,15 @@ class Chunk:
     index: int
     salt: bytes
     data: bytes | None
+    proof: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A new event of the sender's own, whose payload comes in chunks."""
+
+    signed: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +176,7 @@ class ReconEntries:
 
 
 TreeMessage: TypeAlias = Gossip | IHave | TreeGraft | TreePrune
-ChainMessage: TypeAlias = EventMessage | WantEvents | Heads | WantPayload | Chunk | Fork
+ChainMessage: TypeAlias = EventMessage | WantEvents | Heads | WantPayload | Chunk | Fork | Offer
 ReconMessage: TypeAlias = ReconOpen | ReconSymbols | ReconMore | ReconTurn | ReconPage | ReconEntries
 LastingMessage: TypeAlias = TreeMessage | ChainMessage | ReconMessage
 
@@ -221,8 +233,15 @@ LASTING: Final[dict[int, tuple[Callable[..., LastingMessage], tuple[Callable[[Va
     ),
     30: (WantEvents, (_authors,)),
     31: (Heads, (_authors,)),
-    32: (WantPayload, (binary(32), integer(0, CHUNKS_MAX - 1), integer(1, 4))),
-    33: (Chunk, (binary(32), integer(0, CHUNKS_MAX - 1), binary(16), _maybe(binary(0, CHUNK_BYTES)))),
+    32: (WantPayload, (binary(32), integer(0, CHUNKS_MAX - 1), integer(0, 16), boolean)),
+    33: (
+        Chunk,
+        (
+            *(binary(32), integer(0, CHUNKS_MAX - 1), binary(16), _maybe(binary(0, CHUNK_BYTES))),
+            binary(0, 32 * PROOF_MAX),
+        ),
+    ),
+    41: (Offer, (binary(1, EVENT_BYTES_MAX), binary(64))),
     34: (Fork, (_record, _record)),
     35: (ReconOpen, (binary(16),)),
     36: (ReconSymbols, (integer(0, 131_072), _packed(SYMBOL_BYTES, 1, 3_072))),

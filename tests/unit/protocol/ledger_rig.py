@@ -100,6 +100,7 @@ class Hub:
     utc_offset_ms: int | None = None
     answers: bool = True
     full: bool = False
+    neighbors: dict[AuthorId, tuple[AuthorId, ...]] = field(default_factory=dict)
     sent: list[tuple[AuthorId, EventMessage]] = field(default_factory=list)
     seen: list[LedgerEffect] = field(default_factory=list)
     orders: list[StoreEvents] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Hub:
             lambda _peer: 1 << 20,
             Rng(7).child(self.who.author.hex()),
             self.config,
+            lambda peer: self.neighbors.get(peer, ()),
         )
         stored = self.disk.read_back(restored=self.restored, fresh=self.fresh and self.boot == 1)
         self.do(self.ledger.start(stored, self.boot, self.now))

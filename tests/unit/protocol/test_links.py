@@ -195,7 +195,7 @@ def test_a_lease_that_ends_between_handshake_and_hello_does_not_end_the_hub() ->
         (b"\xdc\x00\x81" + b"\x91\x04" * 129, Reason.TOO_MANY_ITEMS),
         (b"\x91\x80", Reason.FORBIDDEN_TYPE),
         (b"\x91\xcb" + bytes(8), Reason.FORBIDDEN_TYPE),
-        (b"\x91\x91\x29", Reason.UNKNOWN_MESSAGE),
+        (b"\x91\x91\x2a", Reason.UNKNOWN_MESSAGE),
         (b"\x91\x92\x04\x00", Reason.WRONG_ARITY),
         (b"\x91\x92\x02\xc3", Reason.WRONG_TYPE),
         (b"\x91\x92\x02\xff", Reason.OUT_OF_RANGE),

@@ -48,7 +48,7 @@ def test_a_message_has_the_bytes_of_the_document(name: str) -> None:
         ((27, A, FAR + 1), Reason.OUT_OF_RANGE),
         ((28, "a" * 32, 0), Reason.WRONG_TYPE),
         ((28, A, -1), Reason.OUT_OF_RANGE),
-        ((41, A, 0), Reason.UNKNOWN_MESSAGE),
+        ((42, A, 0), Reason.UNKNOWN_MESSAGE),
     ],
 )
 def test_a_field_beyond_its_bounds_is_refused(item: tuple[Value, ...], reason: Reason) -> None:
