@@ -49,6 +49,9 @@ from sim.world import WorldConfig
 GATHER_US: Final = 3 * SECOND
 WORDS: Final = 1_000
 """Stories told in one world, about."""
+CROWD: Final = 50
+"""Hubs in every fiftieth durable world; it is torn in two while half of its stories are told."""
+CROWD_EVERY: Final = 50
 WORK: Final = 2_000
 """Values shown and heartbeats heard in one world, about: what a second of CPU can do."""
 
@@ -79,6 +82,8 @@ def draw(seed: int) -> Draw:
 
 def draw_durable(seed: int) -> Draw:
     """The world of this seed in which people tell things."""
+    if seed % CROWD_EVERY == 0:
+        return _draw_crowd(seed)
     rng = Rng(seed).child("durable swarm")
     lasting = rng.chance(0.2)
     count = rng.between(*((2, 4) if lasting else rng.choice(((2, 4), (3, 6), (3, 6), (5, 10)))))
@@ -95,6 +100,34 @@ def draw_durable(seed: int) -> Draw:
         away=tuple(away),
         away_alive=rng.chance(0.5),
         calm=WORDS // 2 // count // (4 if lasting else 1),
+    )
+
+
+def _draw_crowd(seed: int) -> Draw:
+    """A crowd of ``CROWD`` that is torn in two for a minute or so, and goes on telling."""
+    rng = Rng(seed).child("durable crowd")
+    names = [f"n{index}" for index in range(CROWD)]
+    cut_us = rng.between(30, 90) * SECOND
+    faults_us = 10 * SECOND + cut_us
+    plan: list[Entry] = [(faults_us - cut_us, Cut(_sides(rng, names), cut_us))]
+    for _ in range(rng.between(1, 6)):
+        plan += rng.choice((_crash, _lose_power, _starve, _reset, _clogs, _take_back))(
+            rng, names, GATHER_US + rng.below(faults_us // MS - 3_000) * MS
+        )
+    told = 0
+    while told < WORDS // 2:
+        burst = Tell(rng.choice(names), rng.between(1, 8), rng.between(0, 500) * MS, rng.choice(SIZES), False)
+        told += burst.count
+        plan.append((GATHER_US + rng.below((faults_us - 2 * GATHER_US) // MS) * MS, burst))
+    config = replace(_config(rng), quality=_quality(rng, 60, (0.0, 0.01, 0.02, 0.1)), reading_every_us=5 * SECOND)
+    return Draw(
+        seed=seed,
+        hubs=tuple(Hub(name) for name in names),
+        config=config,
+        limits=Limits(),
+        faults_us=faults_us,
+        plan=tuple(sorted(((at, _since_first_start(at, fault)) for at, fault in plan), key=lambda entry: entry[0])),
+        calm=WORDS // 2 // CROWD,
     )
 
 

@@ -42,7 +42,7 @@ OWED_US: Final = 30 * SECOND
 """So long a peer may bring other things before what it was asked for: four windows of large payloads at 20 kB/s."""
 PATIENCE_US: Final = 10 * SECOND
 """And so long if it may have to wait for that itself."""
-NEAR_BYTES: Final = 2 * CHUNK_BYTES
+NEAR_BYTES: Final = 16 * CHUNK_BYTES
 """So much more may be awaited of the author, or of who has shown the event, than of others: it need not be found out
 whether they have it."""
 AGAIN_MAX: Final = 4
@@ -368,20 +368,22 @@ class Gathering:
             RemoteProtocolError: ``PAYLOAD_MISMATCH``: this is not what the author signed.
         """
         assembly = self._active.get(chunk.event)
-        if assembly is None or chunk.index in assembly.chunks or chunk.index not in assembly.asked.get(peer, ()):
+        if assembly is None or chunk.index not in assembly.asked.get(peer, ()):
             return Reason.PAYLOAD_UNWANTED
         ask = assembly.asks.get(peer)
+        if chunk.data is None:
+            if ask is None:
+                return Reason.PAYLOAD_UNWANTED
+            assembly.lack[peer] = True
+            assembly.unask(peer)
+            return self._ask(chunk.event, assembly, now)
+        if chunk.index in assembly.chunks:
+            return Reason.PAYLOAD_UNWANTED
         if ask is not None and chunk.index in ask.waiting:
             line = self._lines.setdefault(peer, _Line(now))
             line.heard = now
             small = _is_small(assembly.want)
             line.answered[small] = max(ask.asked_at, line.answered.get(small, LONG_AGO))
-        elif chunk.data is None:
-            return Reason.PAYLOAD_UNWANTED
-        if chunk.data is None:
-            assembly.lack[peer] = True
-            assembly.unask(peer)
-            return self._ask(chunk.event, assembly, now)
         self._check(peer, assembly, chunk, chunk.data)
         assembly.chunks[chunk.index] = chunk
         assembly.todo.pop(chunk.index, None)
