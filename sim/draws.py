@@ -47,8 +47,8 @@ from sim.words import SIZES
 from sim.world import WorldConfig
 
 GATHER_US: Final = 3 * SECOND
-WORDS: Final = 1_000
-"""Stories told in one world, about."""
+WORDS: Final = 1_160
+"""Stories told in one world, about; of a thousand worlds a million are acknowledged."""
 CROWD: Final = 50
 """Hubs in every fiftieth durable world; it is torn in two while half of its stories are told."""
 CROWD_EVERY: Final = 50

@@ -45,6 +45,8 @@ PATIENCE_US: Final = 10 * SECOND
 NEAR_BYTES: Final = 16 * CHUNK_BYTES
 """So much more may be awaited of the author, or of who has shown the event, than of others: it need not be found out
 whether they have it."""
+HEDGE_US: Final = SECOND * 2 // 5
+"""After so long without anything an idle neighbor is asked for the same (hedged requests, Dean and Barroso 2013)."""
 AGAIN_MAX: Final = 4
 """Of what nobody had so many are asked for at once: what can be had must not wait for what cannot."""
 LOOKED_AT: Final = 128
@@ -87,6 +89,7 @@ class _Ask:
     at: Instant  # when it was asked, or brought something
     asked_at: Instant
     waiting: dict[int, None] = field(default_factory=dict)
+    hedged: bool = False
 
 
 @dataclass(slots=True)  # state: changes in place
@@ -106,7 +109,8 @@ class _Assembly:
         """What ``peer`` has not brought is to be asked of others."""
         ask = self.asks.pop(peer, None)
         if ask is not None:
-            self.todo = dict.fromkeys((*ask.waiting, *self.todo))
+            elsewhere = {index: None for other in self.asks.values() for index in other.waiting}
+            self.todo = dict.fromkeys((*(index for index in ask.waiting if index not in elsewhere), *self.todo))
 
 
 def _is_small(want: _Want) -> bool:
@@ -219,6 +223,9 @@ class Gathering:
                     said.append(_cancel(peer, name))
             if late:
                 said += self._ask(name, assembly, now)
+            if not _is_small(assembly.want):
+                for ask in [ask for ask in assembly.asks.values() if not ask.hedged and now >= ask.at + HEDGE_US]:
+                    said += self._hedge(name, assembly, ask, now)
         if self.peers:
             for sort, queue in self._queues.items():
                 room = self._room(sort) if now >= queue.begin_at else 0
@@ -254,7 +261,7 @@ class Gathering:
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
-        due = [self._stalls_at(peer, ask, each) for each in self._active.values() for peer, ask in each.asks.items()]
+        due = [self._due(peer, ask, each) for each in self._active.values() for peer, ask in each.asks.items()]
         if self.peers:
             due += [queue.begin_at for sort, queue in self._queues.items() if self._room(sort) > 0]
         return min((at for at in due if at < NEVER), default=None)
@@ -269,6 +276,23 @@ class Gathering:
         if line is not None and line.answered.get(_is_small(assembly.want), LONG_AGO) <= ask.asked_at:
             since = max(since, min(line.heard, since + OWED_US))
         return since + (self._config.stall_us << assembly.want.stalls)
+
+    def _due(self, peer: AuthorId, ask: _Ask, assembly: _Assembly) -> Instant:
+        stalls_at = self._stalls_at(peer, ask, assembly)
+        return stalls_at if ask.hedged or _is_small(assembly.want) else min(stalls_at, ask.at + HEDGE_US)
+
+    def _hedge(self, name: EventId, assembly: _Assembly, slow: _Ask, now: Instant) -> list[Say]:
+        """Ask somebody with nothing else to do for the same, while the first may still bring it."""
+        slow.hedged = True
+        busy = {peer: None for each in self._active.values() for peer in each.asks}
+        idle = [peer for peer in self.peers if peer not in assembly.lack and peer not in busy]
+        if not idle:
+            return []
+        author = assembly.want.event.author
+        peer = author if author in idle else self._rng.choice(idle)
+        assembly.asks[peer] = _Ask(False, now, now, dict(slow.waiting), hedged=True)
+        assembly.asked.setdefault(peer, {}).update(slow.waiting)
+        return [Say(peer, WantPayload(name, first, count)) for first, count in _joined(sorted(slow.waiting))]
 
     def _room(self, sort: _Sort) -> int:
         """How many payloads of that sort may be begun."""

@@ -9,6 +9,7 @@ from protocol.effects import PayloadKept
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.ids import AuthorId, EventId
 from protocol.ledger.kept import KEPT_BYTES_MAX, Kept, chunks_of
+from protocol.ledger.payloads import HEDGE_US
 from protocol.ledger.serving import AHEAD_US, ASKED_MAX
 from protocol.ledger.values import Spread
 from protocol.limits import CHUNK_BYTES, CHUNKS_ASKED_MAX, PAYLOAD_BYTES_MAX
@@ -160,11 +161,12 @@ def test_an_owner_that_does_not_bring_it_is_followed_by_the_author_and_told() ->
     for index, owner in enumerate(owners):
         if owner == BOB.author:
             bob.hears(ADA.author, chunk(event, content, index))
+    theirs = [index for index, owner in enumerate(owners) if owner == CYD.author]
     bob.sent.clear()
+    bob.pass_time(HEDGE_US)
+    assert asked_of(bob) == {ADA.author: theirs}, "she has nothing else to do, and one of them may bring it"
     bob.pass_time(4 * SECOND)
     assert (CYD.author, WantPayload(event.id, 0, 0)) in bob.sent, "no more of it"
-    theirs = [index for index, owner in enumerate(owners) if owner == CYD.author]
-    assert asked_of(bob)[ADA.author] == theirs
     for index in theirs:
         bob.hears(ADA.author, chunk(event, content, index))
     assert bob.held(ADA.author) == [event.id]
