@@ -9,7 +9,7 @@ import pytest
 
 from protocol.clock import SECOND
 from protocol.wire.events import STORY, WITHDRAWAL, Payload
-from sim.draws import draw_durable
+from sim.draws import CROWD, CROWD_EVERY, draw_durable
 from sim.faults import Crash, Cut, Tell
 from sim.search import bars, one, words
 from sim.swarm import Draw, Hub, Played, play
@@ -34,7 +34,22 @@ def test_whatever_happens_no_word_is_lost(seed: int, monkeypatch: pytest.MonkeyP
     assert len(played.told.delays_us) == 5 * played.hubs
     named = {bar.name: bar.met for bar in bars([played], "durable")}
     assert named["worlds that broke a rule"]
-    assert len(named) == 3
+    assert len(named) == 2
+    assert told["learnt_after_heal_s"]["crowds"]["p99"] is None
+    crowd = replace(played, hubs=CROWD)
+    assert len(bars([played, crowd], "durable")) == 3
+    assert words([played, crowd])["learnt_after_heal_s"]["crowds"]["max"] == played.told.learnt_us / SECOND
+
+
+def test_every_fiftieth_world_is_a_crowd_that_is_torn_in_two() -> None:
+    drawn = draw_durable(CROWD_EVERY)
+    assert len(drawn.hubs) == CROWD
+    (cut,) = [fault for _, fault in drawn.plan if isinstance(fault, Cut)]
+    assert sorted(name for side in cut.groups for name in side) == sorted(hub.name for hub in drawn.hubs)
+    told = [at for at, fault in drawn.plan if isinstance(fault, Tell)]
+    assert cut.for_us is not None
+    assert sum(at > drawn.faults_us - cut.for_us for at in told) > len(told) // 2
+    assert len(draw_durable(CROWD_EVERY + 1).hubs) <= 10
 
 
 def test_what_was_told_on_both_sides_of_a_long_cut_is_everywhere_after_it() -> None:
