@@ -16,7 +16,7 @@ from protocol.errors import Reason
 from protocol.ids import AuthorId, EventId
 from protocol.inputs import PayloadLoaded
 from protocol.ledger.archive import Archive
-from protocol.ledger.kept import Kept, chunks_of
+from protocol.ledger.kept import Kept, chunks_of, is_signed
 from protocol.ledger.payloads import Gathering, Neighbors
 from protocol.ledger.quotas import Quotas
 from protocol.ledger.serving import SMALL_BYTES, Place, Serving
@@ -116,15 +116,16 @@ class Exchange:
     def loaded(self, loaded: PayloadLoaded, now: Instant) -> None:
         """The store has read what a peer has asked for."""
         entry = self._archive.entry(loaded.event)
-        payload = None if loaded.salt is None else Payload(loaded.salt, b"".join(loaded.chunks))
-        if entry is None or payload is None or not self._archive.may_show(entry) or not payload.belongs_to(entry.event):
+        given = entry is not None and loaded.salt is not None and self._archive.may_give(entry)
+        payload = Payload(loaded.salt, b"".join(loaded.chunks)) if given and loaded.salt is not None else None
+        chunks = [] if payload is None else chunks_of(loaded.event, payload)
+        if entry is None or not chunks or not is_signed(entry.event, chunks):
             absent = Say(loaded.peer, Chunk(loaded.event, loaded.first, bytes(SALT_BYTES), None))
             self._out += self.serving.lost(loaded.event) or [absent]
+        elif len(chunks) == 1:
+            self._out.append(Say(loaded.peer, chunks[0]))
         else:
-            chunks = chunks_of(loaded.event, payload)
             self._kept.keep(loaded.event, chunks)
-            if len(chunks) == 1:
-                self._out.append(Say(loaded.peer, chunks[0]))
         self.serving.loaded(loaded.peer, loaded.event, self._size(loaded.event), now)
 
     # --- taking -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Final
 
 from protocol.ids import EventId
 from protocol.wire import parts
-from protocol.wire.events import Chunk, Payload
+from protocol.wire.events import Chunk, EventRecord, Payload
 
 KEPT_BYTES_MAX: Final = 4 << 20
 """Twice the largest payload."""
@@ -18,6 +18,14 @@ def chunks_of(name: EventId, payload: Payload) -> list[Chunk]:
     pieces = parts.split(payload.content)
     tree = parts.levels([parts.leaf(payload.salt, piece) for piece in pieces])
     return [Chunk(name, index, payload.salt, piece, parts.proof(tree, index)) for index, piece in enumerate(pieces)]
+
+
+def is_signed(event: EventRecord, chunks: Sequence[Chunk]) -> bool:
+    """Whether these are all the chunks of what the event's author signed; they come of one tree."""
+    first = chunks[0]
+    right = sum(len(chunk.data or b"") for chunk in chunks) == event.payload_size
+    hashed = parts.leaf(first.salt, first.data or b"")
+    return right and parts.root(hashed, 0, len(chunks), first.proof) == event.payload_hash
 
 
 class Kept:

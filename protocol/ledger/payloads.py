@@ -143,6 +143,7 @@ class Gathering:
         self._queues = {sort: _Queue() for sort in sorts}
         self._active: dict[EventId, _Assembly] = {}
         self._lines: dict[AuthorId, _Line] = {}
+        self._soonest: Instant = NEVER  # no ask is late, or to be hedged, before
         self._pace = Bucket(max(1, config.pace_max * 3 // 32), max(1, config.pace_max // 16))
 
     def __len__(self) -> int:
@@ -208,13 +209,14 @@ class Gathering:
         for assembly in self._active.values():
             if peer in assembly.asks:
                 assembly.asks[peer].at = LONG_AGO
+                self._soonest = LONG_AGO
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def pump(self, now: Instant) -> list[Say]:
         """Begin what can be begun, and ask others where somebody has stalled."""
         said: list[Say] = []
-        for name, assembly in list(self._active.items()):
+        for name, assembly in list(self._active.items()) if now >= self._soonest else ():
             late = [peer for peer, ask in assembly.asks.items() if now >= self._stalls_at(peer, ask, assembly)]
             for peer in late:
                 assembly.lack.setdefault(peer, False)
@@ -226,6 +228,11 @@ class Gathering:
             if not _is_small(assembly.want):
                 for ask in [ask for ask in assembly.asks.values() if not ask.hedged and now >= ask.at + HEDGE_US]:
                     said += self._hedge(name, assembly, ask, now)
+        if now >= self._soonest:
+            self._soonest = min(
+                (self._due(peer, ask, each) for each in self._active.values() for peer, ask in each.asks.items()),
+                default=NEVER,
+            )
         if self.peers:
             for sort, queue in self._queues.items():
                 room = self._room(sort) if now >= queue.begin_at else 0
@@ -261,7 +268,7 @@ class Gathering:
 
     def next_at(self) -> Instant | None:
         """When :meth:`pump` will have something to do, if nothing comes."""
-        due = [self._due(peer, ask, each) for each in self._active.values() for peer, ask in each.asks.items()]
+        due = [self._soonest]
         if self.peers:
             due += [queue.begin_at for sort, queue in self._queues.items() if self._room(sort) > 0]
         return min((at for at in due if at < NEVER), default=None)
@@ -315,6 +322,7 @@ class Gathering:
             ask = assembly.asks.get(peer)
             if ask is None:
                 ask = assembly.asks[peer] = _Ask(patient, now, now)
+                self._soonest = min(self._soonest, now + min(HEDGE_US, self._config.stall_us))
             if len(ask.waiting) < CHUNKS_ASKED_MAX:
                 del assembly.todo[index]
                 ask.waiting[index] = None
@@ -431,7 +439,7 @@ class Gathering:
             return
         assembly.lack[peer] = True
         if peer in assembly.asks:
-            assembly.asks[peer].at = LONG_AGO  # the next pump asks somebody else
+            assembly.asks[peer].at = self._soonest = LONG_AGO  # the next pump asks somebody else
         raise RemoteProtocolError(Reason.PAYLOAD_MISMATCH, "not what the author signed")
 
     def _finish(self, assembly: _Assembly) -> tuple[EventRecord, Payload]:

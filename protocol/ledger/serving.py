@@ -93,12 +93,16 @@ class _Guest:
     queue: dict[EventId, None] = field(default_factory=dict)
     small: dict[Run, _Asked] = field(default_factory=dict)
     large: dict[Run, _Asked] = field(default_factory=dict)
-    parked: dict[Run, _Asked] = field(default_factory=dict)  # for what is not here yet
+    parked: dict[EventId, dict[int, _Asked]] = field(default_factory=dict)  # for what is not here yet, by first chunk
     loading: dict[EventId, int] = field(default_factory=dict)  # bytes of small payloads the store was asked for
 
     @property
     def asked(self) -> int:
-        return len(self.small) + len(self.large) + len(self.parked)
+        return len(self.small) + len(self.large) + sum(map(len, self.parked.values()))
+
+    def park(self, run: Run, asked: _Asked) -> None:
+        """Let it wait for its payload."""
+        self.parked.setdefault(run[0], {})[run[1]] = asked
 
 
 class Serving:
@@ -143,7 +147,7 @@ class Serving:
             return False
         run = asked.event, asked.first
         waits = guest.small if size <= SMALL_BYTES else guest.large
-        guest.parked.pop(run, None)
+        guest.parked.get(asked.event, {}).pop(asked.first, None)
         if run not in waits and guest.asked >= ASKED_MAX:
             return False
         end = min(asked.first + asked.count, chunk_count(size))
@@ -159,7 +163,7 @@ class Serving:
             return False
         until = now + AHEAD_US
         end = asked.first + asked.count
-        guest.parked[asked.event, asked.first] = _Asked(asked.event, asked.first, end, 0, True, until)
+        guest.park((asked.event, asked.first), _Asked(asked.event, asked.first, end, 0, True, until))
         self._until = min(self._until, until)
         return True
 
@@ -167,7 +171,8 @@ class Serving:
         """``peer`` wants nothing more of this payload."""
         guest = self._guests.get(peer)
         if guest is not None:
-            for waits in (guest.small, guest.large, guest.parked):
+            guest.parked.pop(event, None)
+            for waits in (guest.small, guest.large):
                 for run in [run for run in waits if run[0] == event]:
                     del waits[run]
 
@@ -175,10 +180,9 @@ class Serving:
         """Something of this payload of ``size`` bytes is here now, or nothing of it will come: who waits for it is
         looked at again."""
         for guest in self._guests.values():
-            for run in [run for run in guest.parked if run[0] == event]:
-                asked = guest.parked.pop(run)
+            for first, asked in guest.parked.pop(event, {}).items():
                 asked.size, asked.end, asked.until = size, min(asked.end, chunk_count(size)), NEVER
-                (guest.small if size <= SMALL_BYTES else guest.large)[run] = asked
+                (guest.small if size <= SMALL_BYTES else guest.large)[event, first] = asked
                 self._due = now
 
     def _expire(self, now: Instant) -> list[Say | LoadPayload]:
@@ -186,12 +190,13 @@ class Serving:
         told: list[Say | LoadPayload] = []
         self._until = NEVER
         for peer, guest in self._guests.items():
-            for run, asked in list(guest.parked.items()):
-                if asked.until <= now:
-                    del guest.parked[run]
-                    told.append(_absent(peer, asked))
-                else:
-                    self._until = min(self._until, asked.until)
+            for event, runs in list(guest.parked.items()):
+                told += [_absent(peer, asked) for asked in runs.values() if asked.until <= now]
+                left = {first: asked for first, asked in runs.items() if asked.until > now}
+                self._until = min(self._until, *(asked.until for asked in left.values()), NEVER)
+                guest.parked[event] = left
+                if not left:
+                    del guest.parked[event]
         return told
 
     def loaded(self, peer: AuthorId, event: EventId, size: int, now: Instant) -> None:
@@ -207,8 +212,9 @@ class Serving:
         """The store does not have it after all: whoever waits is told."""
         told: list[Say] = []
         for peer, guest in self._guests.items():
-            for waits in (guest.large, guest.parked):
-                told += [_absent(peer, waits.pop(run)) for run in list(waits) if run[0] == event]
+            waiting = [guest.large.pop(run) for run in list(guest.large) if run[0] == event]
+            waiting += guest.parked.pop(event, {}).values()
+            told += [_absent(peer, asked) for asked in waiting]
         return told
 
     def queue(self, peer: AuthorId, events: Iterable[EventId], now: Instant) -> None:
@@ -288,7 +294,7 @@ class Serving:
                 told.append(LoadPayload(peer, asked.event, 0, chunk_count(asked.size)))
             del guest.large[run]
             if found is Place.STORE or (found is Place.COMING and asked.patient):
-                guest.parked[run] = asked
+                guest.park(run, asked)
             else:
                 told.append(_absent(peer, asked))
 
