@@ -90,13 +90,19 @@ def draw_durable(seed: int) -> Draw:
     names = [f"n{index}" for index in range(count)]
     faults_us = GATHER_US + (rng.between(20, 80) * MINUTE if lasting else rng.between(15, 60) * SECOND)
     away = rng.sample(names, rng.below(count // 2)) if rng.chance(0.3) and count > 3 else []
+    hubs = tuple(Hub(name, _grant(rng, 24) if rng.chance(0.1) and not lasting else None) for name in names)
+    config = replace(_config(rng), quality=_quality(rng, 60, (0.0, 0.01, 0.02, 0.1)), reading_every_us=5 * SECOND)
+    limits = _limits(rng)
+    plan = _durable_plan(rng, names, faults_us, lasting=lasting)
+    if _loses_itself(plan):
+        config = replace(config, hints=replace(config.hints, again_every_us=10 * SECOND))
     return Draw(
         seed=seed,
-        hubs=tuple(Hub(name, _grant(rng, 24) if rng.chance(0.1) and not lasting else None) for name in names),
-        config=replace(_config(rng), quality=_quality(rng, 60, (0.0, 0.01, 0.02, 0.1)), reading_every_us=5 * SECOND),
-        limits=_limits(rng),
+        hubs=hubs,
+        config=config,
+        limits=limits,
         faults_us=faults_us,
-        plan=_durable_plan(rng, names, faults_us, lasting=lasting),
+        plan=plan,
         away=tuple(away),
         away_alive=rng.chance(0.5),
         calm=WORDS // 2 // count // (4 if lasting else 1),
@@ -149,6 +155,12 @@ def _durable_plan(rng: Rng, names: list[str], until: Instant, *, lasting: bool) 
         told += burst.count
         entries.append((GATHER_US // 2 + rng.below(span_ms) * MS, burst))
     return tuple(sorted(entries, key=lambda entry: entry[0]))
+
+
+def _loses_itself(plan: tuple[Entry, ...]) -> bool:
+    """Whether somebody moves and is set back to when it knew nobody: then only discovery brings them together."""
+    moved = {fault.name for _, fault in plan if isinstance(fault, Move)}
+    return any(isinstance(fault, RestoreBackup | LosePower) and fault.name in moved for _, fault in plan)
 
 
 def _since_first_start(at: Instant, fault: Fault) -> Fault:

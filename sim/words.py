@@ -6,8 +6,9 @@ or accepted is still there after a restart, unless an older copy of that disk wa
 was told (``corrupted``), is erased only if its author wanted that (``lost``), and not taken again where the withdrawal
 is known (``withdrawn``); what is for oneself stays on one's own hub (``private``); nobody is proven to have forked
 (``fork``).
-Known residue: a hub that was set back, and wrote on while nobody was there to show it what it has forgotten, opens a
-second incarnation from one event if it had opened one there before (docs/protocol.md, R86). Such proofs are counted.
+Known residue: a hub that was set back, and wrote on while nobody was there to show it what it has forgotten, signs
+another event in the place of one that it had signed before (docs/protocol.md, R86). Such proofs are counted; they break
+the rule if a neighbor had the earlier event at that moment.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class Word:
     reached: dict[int, Instant] = field(default_factory=dict)
 
 
+_Place = tuple[AuthorId, int | EventId | None, int]
+"""Where no honest hub signs two events: in an incarnation, or as openings from one event, at one seq."""
+
+
 @dataclass(slots=True)
 class _Shelf:
     """What one hub must have: events that it said it holds (True: with payload), and what it knows to be withdrawn, by
@@ -108,7 +113,9 @@ class Words:
         self.forks: dict[AuthorId, None] = {}
         self._asked: dict[tuple[int, int], Word] = {}
         self._shelves: dict[int, _Shelf] = {}
-        self._opened: dict[tuple[AuthorId, EventId | None], int] = {}
+        self._signed: dict[_Place, EventId] = {}
+        self._blind: dict[AuthorId, None] = {}
+        self._seeing: dict[AuthorId, None] = {}
         world.stepped.append(self._on_step)
         world.observers.append(self._on_event)
         world.signed.append(self._on_signed)
@@ -188,15 +195,20 @@ class Words:
         items = decode(message)
         if isinstance(items, tuple) and items[0] == DOMAIN_EVENT:
             event = decode_event(host.mesh.mesh_id, message, bytes(64))
-            if event.kind == OPENING:
-                key = host.author, event.prev
-                self._opened[key] = self._opened.get(key, 0) + 1
+            place = host.author, event.incarnation if event.kind != OPENING else event.prev, event.seq
+            earlier = self._signed.setdefault(place, event.id)
+            if earlier != event.id:
+                peers = [end.peer.host for end in host.ends.values() if end.peer.host.alive]
+                if any(earlier in peer.storage.disk.events for peer in peers):
+                    self._seeing[host.author] = None
+                elif host.storage.disk.rewinds:
+                    self._blind[host.author] = None
 
     def _forked(self, host: Host, author: AuthorId) -> None:
-        accused = self.world.authors[author]
-        twice = any(count > 1 for (who, _), count in self._opened.items() if who == author)
-        if not accused.storage.disk.rewinds or not twice:
-            raise self.world.violation("fork", f"has a proof against {accused.name}, which is honest", host)
+        """Nobody could have kept a hub from it that was set back while nobody near it knew better."""
+        if author in self._seeing or author not in self._blind:
+            name = self.world.authors[author].name
+            raise self.world.violation("fork", f"has a proof against {name}, which is honest", host)
         self.forks[author] = None
 
     # --- after the heal ---------------------------------------------------------------------------------------------
