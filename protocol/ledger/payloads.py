@@ -98,7 +98,7 @@ class _Assembly:
     todo: dict[int, None]  # neither here nor asked for
     chunks: dict[int, Chunk] = field(default_factory=dict)
     asks: dict[AuthorId, _Ask] = field(default_factory=dict)
-    asked: dict[AuthorId, dict[int, None]] = field(default_factory=dict)  # ever: it may answer late
+    asked: dict[AuthorId, dict[int, None]] = field(default_factory=dict)  # and has not brought: it may answer late
     lack: dict[AuthorId, bool] = field(default_factory=dict)  # who has said that it is not there (True), or stalled
 
     @property
@@ -143,6 +143,7 @@ class Gathering:
         self._queues = {sort: _Queue() for sort in sorts}
         self._active: dict[EventId, _Assembly] = {}
         self._lines: dict[AuthorId, _Line] = {}
+        self._cancelled: list[Say] = []  # to those from whom nothing more is wanted
         self._soonest: Instant = NEVER  # no ask is late, or to be hedged, before
         self._pace = Bucket(max(1, config.pace_max * 3 // 32), max(1, config.pace_max // 16))
 
@@ -215,7 +216,7 @@ class Gathering:
 
     def pump(self, now: Instant) -> list[Say]:
         """Begin what can be begun, and ask others where somebody has stalled."""
-        said: list[Say] = []
+        said, self._cancelled = self._cancelled, []
         for name, assembly in list(self._active.items()) if now >= self._soonest else ():
             late = [peer for peer, ask in assembly.asks.items() if now >= self._stalls_at(peer, ask, assembly)]
             for peer in late:
@@ -409,6 +410,7 @@ class Gathering:
             assembly.lack[peer] = True
             assembly.unask(peer)
             return self._ask(chunk.event, assembly, now)
+        assembly.asked[peer].pop(chunk.index)
         if chunk.index in assembly.chunks:
             return Reason.PAYLOAD_UNWANTED
         if ask is not None and chunk.index in ask.waiting:
@@ -445,6 +447,8 @@ class Gathering:
     def _finish(self, assembly: _Assembly) -> tuple[EventRecord, Payload]:
         event = assembly.want.event
         del self._active[event.id]
+        owing = (peer for peer, asked in assembly.asked.items() if asked and peer in self.peers)
+        self._cancelled += [_cancel(peer, event.id) for peer in owing]
         chunks = [assembly.chunks[index] for index in range(assembly.count)]
         self._kept.keep(event.id, chunks)
         return event, Payload(chunks[0].salt, b"".join(chunk.data or b"" for chunk in chunks))

@@ -188,6 +188,22 @@ def test_who_wants_no_more_of_it_gets_no_more_of_it() -> None:
     assert len(ada.sent) == given
 
 
+def test_who_still_owes_parts_of_what_is_whole_is_told() -> None:
+    bob = hub_of(ADA.author, CYD.author, ada=(BOB.author, CYD.author))
+    ada, content = Author(ADA), content_of(8 * CHUNK_BYTES)
+    event = ada.event(77, content)
+    bob.hears(ADA.author, ada.message(event, whole=False))
+    owners = owners_of(event, 8, BOB.author, CYD.author)
+    for index in [index for index, owner in enumerate(owners) if owner == BOB.author]:
+        bob.hears(ADA.author, chunk(event, content, index))
+    bob.pass_time(HEDGE_US)
+    bob.sent.clear()
+    for index in [index for index, owner in enumerate(owners) if owner == CYD.author]:
+        bob.hears(ADA.author, chunk(event, content, index))
+    assert bob.held(ADA.author) == [event.id]
+    assert bob.sent == [(CYD.author, WantPayload(event.id, 0, 0))]
+
+
 # --- offers -------------------------------------------------------------------------------------------------------
 
 
