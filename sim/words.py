@@ -32,7 +32,7 @@ LEARN_US: Final = 600 * SECOND
 """So long after the heal everybody in the core must have everything; the figures say how soon it was."""
 LOOK_US: Final = 250 * MS
 TOLD_EVERY_US: Final = SECOND
-"""Pace at which each hub of a core that is whole tells its stories."""
+"""Pace at which each hub of a core that is whole tells its stories, if they are at most ten: together ten a second."""
 SIZES: Final = (*(60,) * 12, *(300,) * 4, *(1_500,) * 2, 6_000, 40_000)
 """Lengths of those stories in bytes: mostly a sentence, now and then more than one chunk."""
 
@@ -219,12 +219,13 @@ class Words:
         learnt_us = self.world.now - healed_at
         earlier = len(self.words)
         rng = self.world.rng.child("calm")
+        every_us = TOLD_EVERY_US * max(1, len(core) // 10)
         for number in range(calm):
             for host in core:
-                at = self.world.now + number * TOLD_EVERY_US + rng.below(TOLD_EVERY_US // MS) * MS
+                at = self.world.now + number * every_us + rng.below(every_us // MS) * MS
                 self.world.kernel.at(at, tell, self.world, host, rng.choice(SIZES))
         if calm:
-            self.world.run(self.world.now + (calm + 1) * TOLD_EVERY_US)
+            self.world.run(self.world.now + (calm + 1) * every_us)
             self._wait(core)
         delays = [max(word.reached[host.index] for host in core) - word.at for word in self._from(earlier)]
         withdrawn = sum(word.withdrawn for word in self.words.values())
