@@ -102,7 +102,7 @@ FRAMES: dict[str, tuple[bytes, Reason]] = {
     "129 messages": (many(129), Reason.TOO_MANY_ITEMS),
     "no list at all": (encode(7), Reason.WRONG_TYPE),
     "a message that is no list": (encode((7,)), Reason.WRONG_TYPE),
-    "a message of an unknown type": (encode(((41,),)), Reason.UNKNOWN_MESSAGE),
+    "a message of an unknown type": (encode(((42,),)), Reason.UNKNOWN_MESSAGE),
     "a type that is a boolean": (encode(((True,),)), Reason.UNKNOWN_MESSAGE),
     "a message with one field too many": (encode(((4, 0),)), Reason.WRONG_ARITY),
     "a text for a number": (encode(((2, "7"),)), Reason.WRONG_TYPE),
